@@ -1,0 +1,1 @@
+//! Configuration: what may be written in bridge.yaml, and what it means.

@@ -1,0 +1,1 @@
+//! Mapping files: from YAML to rules, and from documents to rows and back.

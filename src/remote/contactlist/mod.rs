@@ -1,0 +1,1 @@
+//! ContactList (SOAP, Business Catalyst).

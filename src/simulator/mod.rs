@@ -1,0 +1,1 @@
+//! The services on loopback, with seeded people and switchable faults.

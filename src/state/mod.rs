@@ -1,0 +1,98 @@
+//! What a bridge remembers, behind [`StateStore`]: sled (embedded, the default), SQLite, memory.
+//!
+//! A store keeps bytes under keys in named tables and commits batches whole and durably. It must not know what the
+//! bytes mean. Each value carries its own checksum; a damaged one is an error, never a missing one.
+
+use crate::model::Result;
+
+/// The tables of a store. The number is part of the format on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Table {
+    /// Single facts: schema, store id, generation, epoch, watermarks, fingerprints, the last run.
+    Meta = 1,
+    /// Links, by remote id.
+    Link = 2,
+    /// Remote id and row digest, by the local key's bytes (order of keys).
+    ByLocal = 3,
+    /// Announced writes that are not proved yet.
+    Intent = 4,
+    /// Remote records and rows that died.
+    Tomb = 5,
+    /// What waits for a person: reviews.
+    Review = 6,
+    /// What can't be applied: quarantine.
+    Quarantine = 7,
+    /// Remote records that are known but not linked (held, or one-way): identity hashes for correlation.
+    Stranger = 8,
+    /// Journalled ids and sealed messages (queue and webhook kinds).
+    Inbox = 9,
+    /// Messages to be sent (data-sync).
+    Outbox = 10,
+    /// Settled conflicts, kept 30 days.
+    Settled = 11,
+}
+
+/// Writes that become durable together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Table, key, and value to put or `None` to remove; for one key the last counts.
+    pub writes: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a value.
+    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.writes.push((table, key.into(), Some(value.into())));
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.writes.push((table, key.into(), None));
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+}
+
+/// The way to durability of a batch that was handed to [`StateStore::commit`].
+///
+/// The batch is visible to reads at once, and durable when this future answers Ok. Dropping it does not cancel it.
+/// After an error the store refuses everything more until it is opened again.
+pub enum Durable {
+    /// Known already.
+    Ready(Option<Result<()>>),
+    /// A thread is at it.
+    Later(tokio::sync::oneshot::Receiver<Result<()>>),
+}
+
+/// Durable storage of one bridge, owned by one process at a time.
+///
+/// Opening takes the lock (`E-STATE-LOCKED`, exit 6, naming pid and start of the holder where known), checks the marker and the
+/// schema, and never makes a new store in the place of a damaged one (`E-STATE-CORRUPT`, exit 7).
+#[allow(async_fn_in_trait)] // The engine runs on one task.
+pub trait StateStore {
+    /// The value of a key.
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// The values of many keys, in the order asked for.
+    async fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>>;
+
+    /// At most `limit` pairs in the order of keys, strictly after `after` (from the first, where `None`).
+    async fn range(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>>;
+
+    /// Commits a batch: the only way to write. See [`Durable`].
+    fn commit(&self, batch: Batch) -> Durable;
+}

@@ -1,0 +1,5 @@
+//! One pass of a bridge.
+
+mod report;
+
+pub use report::{BridgeReport, Counts, Guard, Outcome};
