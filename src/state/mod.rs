@@ -3,7 +3,19 @@
 //! A store keeps bytes under keys in named tables and commits batches whole and durably. It must not know what the
 //! bytes mean. Each value carries its own checksum; a damaged one is an error, never a missing one.
 
-use crate::model::Result;
+#[cfg(test)]
+mod contract;
+mod location;
+mod memory;
+
+pub use location::StateLocation;
+pub use memory::MemoryStore;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::model::{Error, Result};
 
 /// The tables of a store. The number is part of the format on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +43,23 @@ pub enum Table {
     Outbox = 10,
     /// Settled conflicts, kept 30 days.
     Settled = 11,
+}
+
+impl Table {
+    /// All tables, in the order of their numbers.
+    pub const ALL: [Table; 11] = [
+        Table::Meta,
+        Table::Link,
+        Table::ByLocal,
+        Table::Intent,
+        Table::Tomb,
+        Table::Review,
+        Table::Quarantine,
+        Table::Stranger,
+        Table::Inbox,
+        Table::Outbox,
+        Table::Settled,
+    ];
 }
 
 /// Writes that become durable together or not at all.
@@ -73,6 +102,29 @@ pub enum Durable {
     Later(tokio::sync::oneshot::Receiver<Result<()>>),
 }
 
+impl Future for Durable {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        match &mut *self {
+            Self::Ready(result) => Poll::Ready(result.take().unwrap_or_else(|| {
+                Err(Error::unexpected(
+                    "E-STATE-COMMIT",
+                    "The outcome of a commit was asked for twice",
+                ))
+            })),
+            Self::Later(receiver) => Pin::new(receiver).poll(context).map(|answer| {
+                answer.unwrap_or_else(|_| {
+                    Err(Error::unexpected(
+                        "E-STATE-COMMIT",
+                        "The thread that makes commits durable ended before it answered. Run again: what was not durable is done again",
+                    ))
+                })
+            }),
+        }
+    }
+}
+
 /// Durable storage of one bridge, owned by one process at a time.
 ///
 /// Opening takes the lock (`E-STATE-LOCKED`, exit 6, naming pid and start of the holder where known), checks the marker and the
@@ -95,4 +147,31 @@ pub trait StateStore {
 
     /// Commits a batch: the only way to write. See [`Durable`].
     fn commit(&self, batch: Batch) -> Durable;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_known_outcome_is_handed_over_once() {
+        let mut durable = Durable::Ready(Some(Ok(())));
+        assert!((&mut durable).await.is_ok());
+        assert_eq!(durable.await.unwrap_err().code(), "E-STATE-COMMIT");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_dies_is_an_error_and_not_a_success() {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        drop(sender);
+        let error = Durable::Later(receiver).await.unwrap_err();
+        assert_eq!(error.code(), "E-STATE-COMMIT");
+        assert_eq!(error.kind(), crate::model::ErrorKind::Unexpected);
+    }
+
+    #[test]
+    fn the_table_numbers_are_part_of_the_format() {
+        let numbers: Vec<u8> = Table::ALL.iter().map(|table| *table as u8).collect();
+        assert_eq!(numbers, (1..=11).collect::<Vec<u8>>());
+    }
 }
