@@ -1,1 +1,106 @@
-//! The commands: one file each.
+//! The commands: one file each, from parsed arguments to an exit code.
+//!
+//! Only here do arguments, stdout, stderr, signals and the process itself exist. Nothing here decides what happens to a
+//! record.
+
+mod args;
+mod completions;
+mod exit;
+mod logging;
+mod output;
+mod progress;
+mod version;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+pub use exit::Exit;
+use output::Output;
+pub use world::{CRASH_VARIABLE, RealWorld};
+
+use crate::model::{Error, Result};
+
+/// The whole program: reads the arguments, does what they say, and answers with the exit code.
+pub fn main() -> ExitCode {
+    #[cfg(unix)]
+    // The state and what lies beside it is for its owner alone, whatever the caller's mask says.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    hush_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            let exit = if answer.use_stderr() {
+                Exit::Config
+            } else {
+                Exit::Clean
+            };
+            // Help for a reader that went away is no failure.
+            let _ = answer.print();
+            return ExitCode::from(exit.code());
+        }
+    };
+    logging::start(&cli.global);
+    let exit = catch_unwind(AssertUnwindSafe(|| start(cli))).unwrap_or(Exit::Unexpected);
+    ExitCode::from(exit.code())
+}
+
+/// A panic says where it happened, and nothing else: its message could hold a value of a record.
+fn hush_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(
+            || "an unknown place".to_owned(),
+            |at| format!("{}:{}", at.file(), at.line()),
+        );
+        tracing::error!(
+            code = "E-PANIC",
+            "a broken invariant at {place}; please report it"
+        );
+    }));
+}
+
+fn start(cli: Cli) -> Exit {
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Error::needs_person("E-RUNTIME", "The system gives no threads to work with")
+                .caused_by(error)
+        })
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(dispatch(cli));
+            // A blocked thread (a database in the middle of a call) must not hold the process back.
+            runtime.shutdown_background();
+            outcome
+        });
+    outcome.unwrap_or_else(|error| {
+        logging::complain(&error);
+        Exit::of_kind(error.kind())
+    })
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit> {
+    let output = Output::new(cli.global.format);
+    match cli.command {
+        Command::Completions { shell } => completions::run(shell, output),
+        Command::Version => version::run(output),
+        Command::Run => Err(not_in_this_version("run")),
+        Command::Enqueue { .. } => Err(not_in_this_version("enqueue")),
+        Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
+        _ => Err(not_in_this_version("this command")),
+    }
+}
+
+fn not_in_this_version(what: &str) -> Error {
+    Error::config(
+        "E-VERSION",
+        format!(
+            "`{what}` is not in this version ({}), which bridges contactlist and SQLite",
+            env!("CARGO_PKG_VERSION")
+        ),
+    )
+}

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::model::ErrorKind;
+
 /// Counts of one direction. `read` is always the sum of the five others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
@@ -98,4 +100,7 @@ pub struct BridgeReport {
     pub seconds: f64,
     /// What went wrong: code and message.
     pub error: Option<String>,
+    /// The kind of `error`, from which the exit code follows; it is no part of the document.
+    #[serde(skip)]
+    pub failure: Option<ErrorKind>,
 }

@@ -1,0 +1,195 @@
+//! The real world: the machine's clock, sleep, randomness and signals, behind the engine's port.
+//!
+//! This is the one place of the program (beside the simulator) that reads a clock.
+#![allow(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::exit::Exit;
+use crate::model::{Error, Result, Signal, World};
+
+/// Names a checkpoint at which this process kills itself with SIGKILL, for tests of what a kill leaves behind:
+/// `NAME`, or `NAME:n` for its n-th visit; `*:n` counts the visits of all checkpoints.
+pub const CRASH_VARIABLE: &str = "CONTACTBRIDGE_CRASH_AT";
+
+const NONE: i32 = 0;
+const INTERRUPT: i32 = 1;
+const TERMINATE: i32 = 2;
+
+/// The production [`World`]. Clones share the signals that were seen.
+#[derive(Clone)]
+pub struct RealWorld {
+    started: Instant,
+    signal: Arc<AtomicI32>,
+    crash: Option<Arc<CrashPoint>>,
+}
+
+struct CrashPoint {
+    name: String,
+    visits_left: AtomicU64,
+}
+
+impl RealWorld {
+    /// A world that does not look at signals: they end the process as the system has it.
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            signal: Arc::new(AtomicI32::new(NONE)),
+            crash: std::env::var(CRASH_VARIABLE)
+                .ok()
+                .and_then(|text| CrashPoint::parse(&text))
+                .map(Arc::new),
+        }
+    }
+
+    /// From now on the first SIGINT or SIGTERM asks for a stop at the next safe point, and a second one ends the process at once.
+    ///
+    /// Must be called inside a tokio runtime with a thread to spare.
+    pub fn heed_signals(&self) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            for (kind, number) in [
+                (SignalKind::interrupt(), INTERRUPT),
+                (SignalKind::terminate(), TERMINATE),
+            ] {
+                let mut stream = signal(kind).map_err(|error| {
+                    Error::unexpected("E-SIGNAL", "Signals can't be listened to").caused_by(error)
+                })?;
+                let seen = Arc::clone(&self.signal);
+                tokio::spawn(async move {
+                    while stream.recv().await.is_some() {
+                        heed(&seen, number);
+                    }
+                });
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            let seen = Arc::clone(&self.signal);
+            tokio::spawn(async move {
+                while tokio::signal::ctrl_c().await.is_ok() {
+                    heed(&seen, INTERRUPT);
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Default for RealWorld {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn heed(seen: &AtomicI32, number: i32) {
+    if seen.swap(number, Ordering::SeqCst) == NONE {
+        tracing::warn!("stopping at the next safe point; the same signal again ends this at once");
+    } else {
+        let signal = to_signal(number).unwrap_or(Signal::Interrupt);
+        std::process::exit(i32::from(Exit::Interrupted(signal).code()));
+    }
+}
+
+fn to_signal(number: i32) -> Option<Signal> {
+    match number {
+        INTERRUPT => Some(Signal::Interrupt),
+        TERMINATE => Some(Signal::Terminate),
+        _ => None,
+    }
+}
+
+impl CrashPoint {
+    fn parse(text: &str) -> Option<Self> {
+        let (name, visits) = match text.split_once(':') {
+            Some((name, count)) => (name, count.parse().ok()?),
+            None => (text, 1),
+        };
+        (!name.is_empty() && visits > 0).then(|| Self {
+            name: name.to_owned(),
+            visits_left: AtomicU64::new(visits),
+        })
+    }
+
+    /// Whether this visit is the last one.
+    fn strikes(&self, name: &str) -> bool {
+        (self.name == "*" || self.name == name)
+            && self.visits_left.fetch_sub(1, Ordering::SeqCst) == 1
+    }
+}
+
+impl World for RealWorld {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes)
+            .expect("the system gives randomness, or nothing may be sealed or named");
+    }
+
+    async fn checkpoint(&self, name: &'static str) -> Result<()> {
+        match &self.crash {
+            Some(point) if point.strikes(name) => Err(kill_this_process()),
+            _ => Ok(()),
+        }
+    }
+
+    fn interrupted(&self) -> Option<Signal> {
+        to_signal(self.signal.load(Ordering::SeqCst))
+    }
+}
+
+/// Does not come back where SIGKILL exists.
+fn kill_this_process() -> Error {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Signal, getpid, kill_process};
+        let _ = kill_process(getpid(), Signal::KILL);
+        loop {
+            std::thread::park();
+        }
+    }
+    #[cfg(not(unix))]
+    Error::unexpected("E-CRASH", format!("Stopped as {CRASH_VARIABLE} asks"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_point_strikes_once_at_its_visit() {
+        let point = CrashPoint::parse("C5:2").unwrap();
+        let visits = ["C5", "C2", "C5", "C5"].map(|name| point.strikes(name));
+        assert_eq!(visits, [false, false, true, false]);
+        let any = CrashPoint::parse("*:3").unwrap();
+        assert_eq!(
+            ["a", "b", "c"].map(|name| any.strikes(name)),
+            [false, false, true]
+        );
+        assert!(CrashPoint::parse("C5:0").is_none());
+        assert!(CrashPoint::parse("C5:x").is_none());
+    }
+
+    #[test]
+    fn signals_are_told_apart() {
+        let world = RealWorld::new();
+        assert_eq!(world.interrupted(), None);
+        world.signal.store(TERMINATE, Ordering::SeqCst);
+        assert_eq!(world.clone().interrupted(), Some(Signal::Terminate));
+    }
+}

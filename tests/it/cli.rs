@@ -1,0 +1,144 @@
+//! Each command by its help, its usage errors and its exit codes.
+
+use std::io::Read;
+use std::process::Stdio;
+
+use crate::support::Binary;
+
+const COMMANDS: [&str; 16] = [
+    "init",
+    "check",
+    "plan",
+    "sync",
+    "status",
+    "reseed",
+    "review",
+    "quarantine",
+    "journal",
+    "state",
+    "links",
+    "simulate",
+    "demo",
+    "schema",
+    "completions",
+    "version",
+];
+
+fn anywhere() -> (tempfile::TempDir, Binary) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let binary = Binary::at(directory.path());
+    (directory, binary)
+}
+
+#[test]
+fn help_lists_every_command_and_each_command_has_help() {
+    let (_directory, binary) = anywhere();
+    let help = binary.line("--help").exits(0).quietly();
+    for command in COMMANDS {
+        assert!(
+            help.stdout
+                .lines()
+                .any(|line| line.trim_start().starts_with(&format!("{command} "))),
+            "{command} is not in\n{}",
+            help.stdout
+        );
+        let own = binary.line(&format!("{command} --help")).exits(0).quietly();
+        assert!(
+            own.stdout.contains("Usage: contactbridge"),
+            "{}",
+            own.stdout
+        );
+    }
+}
+
+#[test]
+fn usage_errors_exit_2_and_print_nothing_on_stdout() {
+    let (_directory, binary) = anywhere();
+    for line in [
+        "",
+        "sink",
+        "sync --accept everything",
+        "sync --format xml",
+        "sync -v -q",
+        "reseed",
+        "reseed members --relink --to 2026-01-01",
+        "review resolve 1",
+        "completions klingon",
+        "schema mapping --sql",
+    ] {
+        let ran = binary.line(line).exits(2);
+        assert_eq!(ran.stdout, "", "{line}");
+        assert!(!ran.stderr.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_mistyped_command_is_told_the_nearest() {
+    let (_directory, binary) = anywhere();
+    binary.line("snyc").exits(2).complains("sync");
+}
+
+#[test]
+fn version_is_printed_as_text_and_as_json() {
+    let (_directory, binary) = anywhere();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        binary.line("version").exits(0).quietly().stdout,
+        format!("contactbridge {version}\n")
+    );
+    let json = binary
+        .line("version --format json")
+        .exits(0)
+        .quietly()
+        .json();
+    assert_eq!(json["version"], version);
+}
+
+#[test]
+fn completions_name_the_commands_for_each_shell() {
+    let (_directory, binary) = anywhere();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        binary
+            .line(&format!("completions {shell}"))
+            .exits(0)
+            .quietly()
+            .says("quarantine");
+    }
+}
+
+#[test]
+fn commands_of_later_versions_say_so_and_exit_2() {
+    let (_directory, binary) = anywhere();
+    for line in ["run", "enqueue members --all", "send-sample members"] {
+        binary.line(line).exits(2).complains("not in this version");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_hears_no_panic() {
+    let (_directory, binary) = anywhere();
+    let mut child = binary
+        .command(&["completions", "zsh"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut said)
+        .expect("text");
+    assert_eq!(said, "");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_failure_is_one_json_object_a_line_where_that_is_asked_for() {
+    let (_directory, binary) = anywhere();
+    let ran = binary.line("run --log-format json").exits(2);
+    let event: serde_json::Value = serde_json::from_str(ran.stderr.trim_end()).expect("one object");
+    assert_eq!(event["code"], "E-VERSION");
+    assert_eq!(event["level"], "ERROR");
+}

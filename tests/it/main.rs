@@ -1,0 +1,8 @@
+//! The one integration binary. It goes through the public API or the real binary only.
+//!
+//! - `support`: a temporary project, the real binary run in it, and the customer's database looked at from outside
+//! - `cli`: each command by its help, its exit codes and its bad inputs
+#![allow(clippy::disallowed_methods)]
+
+mod cli;
+mod support;
