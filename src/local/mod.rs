@@ -74,7 +74,7 @@ pub struct ChildSet {
     pub rule: usize,
     /// The parts, each with one cell per field of the rule.
     pub rows: Vec<Vec<Cell>>,
-    /// Digests of the key cells of the parts that stood there at the last agreement: those that are gone are deleted, while rows
+    /// Digests ([`crate::model::Vault::part_digest`]) of the key cells of the parts that stood there at the last agreement: those that are gone are deleted, while rows
     /// that never stood for a part stay untouched.
     pub formerly: Vec<Digest>,
 }

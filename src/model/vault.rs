@@ -5,7 +5,7 @@
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 
-use super::{Digest, Error, Result};
+use super::{Cell, Digest, Error, Result};
 
 /// Digests and seals with one state key (`state_key` of the user contract).
 #[derive(Clone)]
@@ -53,6 +53,27 @@ impl Vault {
         hasher.update(domain.as_bytes());
         hasher.update(&[0]);
         hasher.update(bytes);
+        Self::finish(&hasher)
+    }
+
+    /// The digest by which the parts of one parent are told apart: of the key cells of a child row. A number and its decimal
+    /// text give the same digest, because a column's type decides which of them the database hands over.
+    pub fn part_digest(&self, key: &[Cell]) -> Digest {
+        let mut hasher = self.hasher();
+        hasher.update(b"part\0");
+        for cell in key {
+            let text = match cell {
+                Cell::Null => None,
+                Cell::Int(value) => Some(value.to_string()),
+                Cell::Real(value) => Some(value.to_string()),
+                Cell::Text(value) => Some(value.clone()),
+                Cell::Blob(value) => Some(value.iter().map(|byte| format!("{byte:02x}")).collect()),
+            };
+            match text {
+                None => hasher.update(&[0]),
+                Some(text) => hasher.update(&[1]).update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes()),
+            };
+        }
         Self::finish(&hasher)
     }
 
