@@ -58,12 +58,15 @@ pub struct RowChunk {
 pub enum LocalChanges {
     /// This way of finding changes has no memory (`changes: scan`), or its memory does not reach back: scan everything.
     ScanNeeded,
-    /// Exactly these keys may have changed, each with the time of its last change where known; deletions included.
+    /// No other keys than these have changed, each with the time of its last change where known.
     Keys {
-        /// The keys, without repetition.
+        /// The keys, without repetition, in their order; some may be unchanged, or gone where deletions are included.
         keys: Vec<(LocalKey, Option<DateTime<Utc>>)>,
         /// The position to commit once they are all in custody.
         position: String,
+        /// Whether the keys of deleted rows are among them. `changes: {column}` can't see a deletion: the caller
+        /// finds it by comparing the keys that it knows with a [`Local::scan`] that chooses nothing.
+        deletions_included: bool,
     },
 }
 
@@ -74,8 +77,8 @@ pub struct ChildSet {
     pub rule: usize,
     /// The parts, each with one cell per field of the rule.
     pub rows: Vec<Vec<Cell>>,
-    /// Digests ([`crate::model::Vault::part_digest`]) of the key cells of the parts that stood there at the last agreement: those that are gone are deleted, while rows
-    /// that never stood for a part stay untouched.
+    /// Digests ([`crate::model::Vault::part_digest`]) of the key cells of the parts that stood there at the last agreement: those
+    /// that are gone are deleted, while rows that never stood for a part stay untouched.
     pub formerly: Vec<Digest>,
 }
 
@@ -119,14 +122,16 @@ pub enum RowWrite {
         /// Written to `contactbridge_links` where given.
         link: Option<LinkRow>,
     },
-    /// Deletes the row (child rows first), or marks it where the mapping has a `deleted` column (child rows stay).
+    /// Deletes the row (child rows first) and its link, or marks it where the mapping has a `deleted` column (child rows and
+    /// link stay).
     Delete {
         /// Which row.
         key: LocalKey,
         /// The digest that the plan was made on.
         expect: Digest,
     },
-    /// Writes `contactbridge_links` alone: a pair was found by match, or an External ID is reserved.
+    /// Writes `contactbridge_links` alone, the whole row of it: a pair was found by match, or an External ID is reserved.
+    /// Refused with `E-LINK-TAKEN` when another living row has that remote id or External ID.
     Link(LinkRow),
     /// Takes the row out of `contactbridge_links`.
     Unlink(LocalKey),
@@ -135,8 +140,12 @@ pub enum RowWrite {
 /// What became of one [`RowWrite`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowOutcome {
-    /// Done; the row as re-read inside the transaction (triggers of the database may have changed it). `None` for deletes and links.
+    /// Done; the row as re-read inside the transaction (triggers of the database may have changed it), the marked row where a
+    /// delete only marks. `None` for real deletes and for links.
     Written(Option<Row>),
+    /// An insert was left out, because `contactbridge_links` has a row for this remote record already: a run was killed after
+    /// its transaction, or somebody linked it meanwhile. This is the row, marked or not; plan the two as a pair.
+    Exists(Row),
     /// The row is no longer as the plan saw it (or is gone): left out, to be planned again.
     Moved,
     /// The database refuses this row (a constraint); the others of the transaction are not harmed.
