@@ -1,1 +1,193 @@
-//! ContactList (SOAP, Business Catalyst).
+//! ContactList: the contact part of the Business Catalyst CRM web service (SOAP 1.1 and 1.2).
+//!
+//! From top to bottom: [`ContactList`] is the engine's port; `feed` reads a moving list in pages; [`Calls`] is the seam
+//! to the service, at which the deterministic simulator plugs in a model.
+//! It must not know mappings, links or the state, and it decides nothing about a record beyond what the wire says.
+
+mod calls;
+mod feed;
+#[cfg(test)]
+mod feed_tests;
+mod schema;
+mod seam;
+mod vocabulary;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use crate::model::{Document, Error, Node, RemoteId, Result, Stamp, Vocabulary};
+use crate::remote::{Address, Deleted, Found, LookUp, Outgoing, Pushed, Remote};
+
+pub use calls::{Calls, ListPage};
+pub use feed::{
+    DEFAULT_ATTEMPT_PAUSE, DEFAULT_ATTEMPTS, DEFAULT_PAGE_BUDGET, DEFAULT_PREFETCH,
+    DEFAULT_SEAM_ROWS, PAGE_SIZE, PagingHabit, Scan, ScanLimits,
+};
+pub use schema::{NAMESPACE, NO_DATE};
+pub use vocabulary::vocabulary;
+
+/// A ContactList site, reached through any [`Calls`].
+pub struct ContactList<C> {
+    calls: Arc<C>,
+    vocabulary: Vocabulary,
+    zone: Tz,
+    limits: ScanLimits,
+    habit: Arc<Mutex<PagingHabit>>,
+}
+
+impl<C: Calls + 'static> ContactList<C> {
+    /// A site whose dates are wall times of `zone`.
+    pub fn new(calls: C, zone: Tz, limits: ScanLimits) -> Self {
+        Self {
+            calls: Arc::new(calls),
+            vocabulary: vocabulary(zone),
+            zone,
+            limits,
+            habit: Arc::default(),
+        }
+    }
+
+    /// The calls below, for what is no part of the port.
+    pub fn calls(&self) -> &C {
+        &self.calls
+    }
+
+    /// What the site was seen to do with offsets, to be kept between runs.
+    pub fn paging_habit(&self) -> PagingHabit {
+        *self.habit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up what an earlier run has kept.
+    pub fn set_paging_habit(&self, habit: PagingHabit) {
+        *self.habit.lock().unwrap_or_else(PoisonError::into_inner) = habit;
+    }
+}
+
+impl<C: Calls + 'static> Remote for ContactList<C> {
+    type Scan = Scan<C>;
+
+    fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    async fn scan(&self, since: Option<Stamp>) -> Result<Scan<C>> {
+        Ok(Scan::new(
+            Arc::clone(&self.calls),
+            Arc::clone(&self.habit),
+            self.limits,
+            since,
+        ))
+    }
+
+    async fn look_up(&self, by: &LookUp) -> Result<Found> {
+        self.calls.look_up(by).await
+    }
+
+    async fn push(&self, batch: &[Outgoing]) -> Result<Pushed> {
+        let documents = batch.iter().map(addressed).collect::<Result<Vec<_>>>()?;
+        self.calls.update_insert(&documents).await
+    }
+
+    async fn delete(&self, id: &RemoteId) -> Result<Deleted> {
+        self.calls.delete(id).await
+    }
+
+    fn blank(&self) -> Document {
+        blank()
+    }
+
+    fn requests(&self) -> u64 {
+        self.calls.requests()
+    }
+
+    fn server_time(&self) -> Option<Stamp> {
+        self.calls.server_time()
+    }
+
+    fn clock_difference(&self) -> Option<chrono::Duration> {
+        self.calls.clock_difference()
+    }
+
+    fn is_ambiguous(&self, stamp: Stamp) -> bool {
+        matches!(
+            self.zone.from_local_datetime(&stamp.0),
+            chrono::LocalResult::Ambiguous(..)
+        )
+    }
+
+    fn instant(&self, stamp: Stamp) -> DateTime<Utc> {
+        instant(self.zone, stamp.0)
+    }
+
+    fn stamp(&self, instant: DateTime<Utc>) -> Stamp {
+        Stamp(instant.with_timezone(&self.zone).naive_local())
+    }
+}
+
+/// The document of a contact that the service does not know yet: a value element that is left out would arrive as
+/// false, 0 or year 1 anyway (`contactlist.md` §6), so each stands here with the value that says nothing.
+fn blank() -> Document {
+    let mut document = Document::with_capacity(8);
+    for (name, value) in [
+        ("entityId", "-1"),
+        ("deleted", "false"),
+        ("dateOfBirth", NO_DATE),
+        ("createDate", NO_DATE),
+        ("lastUpdateDate", NO_DATE),
+        ("MasterOptIn", "false"),
+    ] {
+        document.push(name, Node::Text(value.to_owned()));
+    }
+    document
+}
+
+/// The document as it is sent, so that the service finds the contact by what the address says and by nothing else: it
+/// matches by External ID where there is one, else by e-mail, else it inserts (`contactlist.md` §6).
+fn addressed(outgoing: &Outgoing) -> Result<Document> {
+    let mut document = outgoing.document.clone();
+    let has_external = document.text("externalId").is_some_and(|id| !id.is_empty());
+    match &outgoing.address {
+        Address::External if has_external => {}
+        Address::External => {
+            return Err(Error::unexpected(
+                "E-PUSH-ADDRESS",
+                "A contact is to be addressed by its External ID, and its record holds none; nothing was sent",
+            ));
+        }
+        Address::Email(_) if has_external => {
+            return Err(Error::unexpected(
+                "E-PUSH-ADDRESS",
+                "A contact is to be addressed by its e-mail, and its record holds an External ID, which the service would match instead; nothing was sent",
+            ));
+        }
+        Address::Email(email) if email.is_empty() => {
+            return Err(Error::unexpected(
+                "E-PUSH-ADDRESS",
+                "A contact is to be addressed by an empty e-mail; nothing was sent",
+            ));
+        }
+        Address::Email(email) => {
+            // An empty element may count as a present External ID.
+            document.remove("externalId");
+            document.set("emailAddress", Node::Text(email.clone()));
+        }
+    }
+    Ok(document)
+}
+
+/// The instant of a wall time: the earlier one of a repeated hour, shifted forward out of a skipped one.
+fn instant(zone: Tz, wall: NaiveDateTime) -> DateTime<Utc> {
+    if let Some(found) = zone.from_local_datetime(&wall).earliest() {
+        return found.to_utc();
+    }
+    // In a gap, the offset that held before it counts. Gaps last an hour, and a day where a country changed sides of
+    // the date line.
+    let before = (1..=48).find_map(|hours| {
+        let earlier = wall.checked_sub_signed(chrono::Duration::hours(hours))?;
+        let found = zone.from_local_datetime(&earlier).latest()?;
+        Some(found.to_utc() + (wall - earlier))
+    });
+    before.unwrap_or_else(|| wall.and_utc())
+}
