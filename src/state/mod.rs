@@ -3,13 +3,20 @@
 //! A store keeps bytes under keys in named tables and commits batches whole and durably. It must not know what the
 //! bytes mean. Each value carries its own checksum; a damaged one is an error, never a missing one.
 
+mod barrier;
+mod contain;
 #[cfg(test)]
 mod contract;
+mod envelope;
+mod files;
 mod location;
+mod marker;
 mod memory;
+mod sled;
 
 pub use location::StateLocation;
 pub use memory::MemoryStore;
+pub use sled::SledStore;
 
 use std::future::Future;
 use std::pin::Pin;
