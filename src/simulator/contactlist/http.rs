@@ -1,0 +1,387 @@
+//! The service over HTTP: paths, content types, SOAPAction, `?WSDL`, and the faults of the wire.
+//!
+//! Decides nothing about contacts.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Request as HttpRequest, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
+
+use super::line::Scissors;
+use super::operation::Operation;
+use super::read::{self, Unreadable};
+use super::service::{Answer, Request, Service, response_named};
+use super::switches::Fault;
+use super::write::{Blame, NAMESPACE, Soap, boolean, number};
+
+/// Where the service answers; the case does not matter, as on IIS (contactlist.md §1).
+pub(super) const PATH: &str = "/CatalystWebService/CatalystCRMWebservice.asmx";
+
+/// The service description that the bridge is checked against, with a place for the real address.
+const WSDL: &str = include_str!("../../../wsdl/contactlist/catalystcrm.wsdl");
+/// The address that the description names.
+const WSDL_ADDRESS: &str = "http://localhost/CatalystWebService/CatalystCRMWebservice.asmx";
+
+/// What every connection shares.
+#[derive(Clone)]
+pub(super) struct Shared {
+    service: Arc<Mutex<Service>>,
+    pub(super) url: Arc<str>,
+}
+
+impl Shared {
+    pub(super) fn new(service: Service, url: String) -> Self {
+        Self {
+            service: Arc::new(Mutex::new(service)),
+            url: url.into(),
+        }
+    }
+
+    /// The service, locked. A panic elsewhere does not make its data less true.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers one request.
+pub(super) async fn handle(
+    State(shared): State<Shared>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    http: HttpRequest,
+) -> Response {
+    if !http.uri().path().eq_ignore_ascii_case(PATH) {
+        return reply(
+            &shared,
+            404,
+            "text/html; charset=utf-8",
+            Body::from("<html><body>Not found</body></html>"),
+        );
+    }
+    match *http.method() {
+        Method::POST => post(shared, scissors, http).await,
+        Method::GET
+            if http
+                .uri()
+                .query()
+                .is_some_and(|query| query.eq_ignore_ascii_case("wsdl")) =>
+        {
+            let text = WSDL.replace(WSDL_ADDRESS, &shared.url);
+            reply(&shared, 200, "text/xml; charset=utf-8", Body::from(text))
+        }
+        Method::GET => {
+            let page = "<html><body><h1>CatalystCRMWebservice</h1><a href=\"?WSDL\">Service Description</a></body></html>";
+            reply(&shared, 200, "text/html; charset=utf-8", Body::from(page))
+        }
+        _ => reply(&shared, 405, "text/html; charset=utf-8", Body::empty()),
+    }
+}
+
+/// The SOAP version that the content type stands for.
+fn soap_of(headers: &HeaderMap) -> Option<Soap> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    match value
+        .split(';')
+        .next()?
+        .trim()
+        .to_ascii_lowercase()
+        .as_str()
+    {
+        "text/xml" => Some(Soap::V11),
+        "application/soap+xml" => Some(Soap::V12),
+        _ => None,
+    }
+}
+
+/// The action that the request names, unquoted: a header in 1.1, a parameter of the content type in 1.2.
+fn action_of(headers: &HeaderMap, soap: Soap) -> Option<String> {
+    let text = match soap {
+        Soap::V11 => headers.get("SOAPAction")?.to_str().ok()?,
+        Soap::V12 => {
+            let parameters = headers
+                .get(header::CONTENT_TYPE)?
+                .to_str()
+                .ok()?
+                .split(';')
+                .skip(1);
+            parameters
+                .filter_map(|parameter| parameter.trim().split_once('='))
+                .find(|(name, _)| name.eq_ignore_ascii_case("action"))?
+                .1
+        }
+    };
+    Some(text.trim().trim_matches('"').to_owned())
+}
+
+/// The operation that an action means.
+fn operation_of(action: &str) -> Option<Operation> {
+    action
+        .strip_prefix(NAMESPACE)?
+        .strip_prefix('/')?
+        .parse()
+        .ok()
+}
+
+async fn post(shared: Shared, scissors: Scissors, http: HttpRequest) -> Response {
+    let (parts, body) = http.into_parts();
+    let soap = soap_of(&parts.headers).filter(|soap| shared.lock().options.soap.allow(*soap));
+    let Some(soap) = soap else {
+        return reply(&shared, 415, "text/html; charset=utf-8", Body::empty());
+    };
+    let limit = shared.lock().options.request_bytes_max;
+    let fail = |blame, sentence: &str, place: &str| {
+        let answer = shared.lock().fault(soap, blame, sentence, place);
+        soap_reply(&shared, soap, answer)
+    };
+    let Ok(bytes) = axum::body::to_bytes(body, limit).await else {
+        let sentence = "There was an exception running the extensions specified in the config file. ---> Maximum request length exceeded.";
+        return fail(Blame::Service, sentence, "ReadParameters");
+    };
+    let Ok(text) = String::from_utf8(bytes.into()) else {
+        return reply(&shared, 400, soap.content_type(), Body::empty());
+    };
+    let element = match read::operation(&text, soap) {
+        Ok(element) => element,
+        Err(Unreadable::NotXml) => return reply(&shared, 400, soap.content_type(), Body::empty()),
+        Err(Unreadable::Version) => {
+            let sentence = "Possible SOAP version mismatch: Envelope namespace was unexpected.";
+            return fail(Blame::Version, sentence, "RouteRequest");
+        }
+        Err(Unreadable::NoOperation) => {
+            let sentence = "Unable to handle request without a valid action parameter. Please supply a valid soap action.";
+            return fail(Blame::Caller, sentence, "RouteRequest");
+        }
+    };
+    // 1.1 is routed by the SOAPAction, 1.2 by it where it is there, else by the element (contactlist.md §1).
+    let operation = match action_of(&parts.headers, soap) {
+        Some(action) => operation_of(&action),
+        None if soap == Soap::V12 => element.name.parse().ok(),
+        None => None,
+    };
+    let Some(operation) = operation.filter(|operation| operation.name() == element.name) else {
+        // The recorded stack leaves the placeholders of its message unfilled.
+        let sentence = "Server did not recognize the value of HTTP Header {0}: {1}.";
+        return fail(Blame::Caller, sentence, "RouteRequest");
+    };
+    serve(
+        shared,
+        scissors,
+        Request {
+            soap,
+            operation,
+            element,
+            text,
+        },
+    )
+    .await
+}
+
+/// Lets the faults befall the request, and does its work unless they keep it from that.
+async fn serve(shared: Shared, scissors: Scissors, request: Request) -> Response {
+    let (faults, latency) = {
+        let mut service = shared.lock();
+        service.catch_up();
+        (service.arrive(&request), service.options.latency)
+    };
+    let delays = faults.iter().map(|fault| match fault {
+        Fault::Delay(by) => *by,
+        _ => Duration::ZERO,
+    });
+    let wait = delays.fold(latency, Duration::saturating_add);
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
+    if let Some(early) = faults.iter().find(|fault| befalls_before(fault)) {
+        shared.lock().note_undone(&request);
+        return instead(&shared, &scissors, request, early);
+    }
+    let soap = request.soap;
+    let (answer, bare) = {
+        let mut service = shared.lock();
+        let answer = service.work(&request);
+        (
+            answer,
+            faults
+                .contains(&Fault::FaultAfter)
+                .then(|| service.bare_fault(&request)),
+        )
+    };
+    for fault in &faults {
+        match fault {
+            Fault::LoseAnswer => {
+                scissors.cut();
+                return Response::new(Body::empty());
+            }
+            Fault::FaultAfter => {
+                if let Some(bare) = bare {
+                    return soap_reply(&shared, soap, bare);
+                }
+            }
+            Fault::EmptyBody => return reply(&shared, 200, soap.content_type(), Body::empty()),
+            Fault::Truncate(length) => {
+                let mut bytes = answer.body.into_bytes();
+                let length = if *length == 0 {
+                    bytes.len() / 2
+                } else {
+                    *length
+                };
+                bytes.truncate(length);
+                return reply(
+                    &shared,
+                    answer.status,
+                    soap.content_type(),
+                    Body::from(bytes),
+                );
+            }
+            Fault::WrongLength => return half(&shared, soap, answer),
+            _ => {}
+        }
+    }
+    soap_reply(&shared, soap, answer)
+}
+
+/// Whether a fault comes in place of the work.
+fn befalls_before(fault: &Fault) -> bool {
+    !matches!(
+        fault,
+        Fault::Delay(_)
+            | Fault::LoseAnswer
+            | Fault::FaultAfter
+            | Fault::EmptyBody
+            | Fault::Truncate(_)
+            | Fault::WrongLength
+    )
+}
+
+/// The answer that a fault gives in place of the work.
+fn instead(shared: &Shared, scissors: &Scissors, request: Request, fault: &Fault) -> Response {
+    let html = "text/html; charset=utf-8";
+    let busy = |status, retry_after: &str| {
+        let mut response = reply(
+            shared,
+            status,
+            html,
+            Body::from("<html><body>Busy</body></html>"),
+        );
+        if let Ok(value) = retry_after.parse()
+            && !retry_after.is_empty()
+        {
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        response
+    };
+    let soap = request.soap;
+    match fault {
+        Fault::Late(by) => {
+            let by = *by;
+            shared.lock().postpone(request, by);
+            let shared = shared.clone();
+            // With a manual clock the work waits for the clock instead; this then finds nothing due.
+            tokio::spawn(async move {
+                tokio::time::sleep(by).await;
+                shared.lock().catch_up();
+            });
+            scissors.cut();
+            Response::new(Body::empty())
+        }
+        Fault::Unavailable(retry_after) => busy(503, retry_after),
+        Fault::TooMany(retry_after) => busy(429, retry_after),
+        Fault::Html => {
+            let page = "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><p>Back soon<br></body></html>";
+            reply(shared, 200, html, Body::from(page))
+        }
+        Fault::FaultWith200 => {
+            let answer = Answer {
+                status: 200,
+                ..shared.lock().bare_fault(&request)
+            };
+            soap_reply(shared, soap, answer)
+        }
+        Fault::FaultBefore => {
+            let answer = shared.lock().bare_fault(&request);
+            soap_reply(shared, soap, answer)
+        }
+        Fault::Refused => {
+            let answer = shared.lock().credentials_fault(&request);
+            soap_reply(shared, soap, answer)
+        }
+        Fault::Redirect(to) => {
+            let mut response = reply(shared, 307, html, Body::empty());
+            if let Ok(value) = to.parse() {
+                response.headers_mut().insert(header::LOCATION, value);
+            }
+            response
+        }
+        Fault::WrongOperation => {
+            let body = match request.operation {
+                Operation::ContactListUpdateInsert => {
+                    response_named(soap, Operation::ContactListRetrieve, |out| {
+                        number("recordStart", 0, out);
+                        boolean("moreRecords", false, out);
+                    })
+                }
+                _ => response_named(soap, Operation::ContactListUpdateInsert, |_| {}),
+            };
+            soap_reply(shared, soap, Answer { status: 200, body })
+        }
+        Fault::Answer {
+            status,
+            content_type,
+            body,
+        } => reply(shared, *status, content_type, Body::from(body.clone())),
+        // What is left cuts the connection: a lost request, and whatever does not come before the work anyway.
+        _ => {
+            scissors.cut();
+            Response::new(Body::empty())
+        }
+    }
+}
+
+/// The first half of an answer under the length of all of it; then the connection ends.
+fn half(shared: &Shared, soap: Soap, answer: Answer) -> Response {
+    let length = answer.body.len();
+    let mut bytes = answer.body.into_bytes();
+    bytes.truncate(length / 2);
+    let first = futures::stream::once(async move { Ok(Bytes::from(bytes)) });
+    let end = futures::stream::once(async {
+        // Gives the first half time to leave.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    });
+    let stream = futures::StreamExt::chain(first, end);
+    let mut response = reply(
+        shared,
+        answer.status,
+        soap.content_type(),
+        Body::from_stream(stream),
+    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length.into());
+    response
+}
+
+fn soap_reply(shared: &Shared, soap: Soap, answer: Answer) -> Response {
+    reply(
+        shared,
+        answer.status,
+        soap.content_type(),
+        Body::from(answer.body),
+    )
+}
+
+fn reply(shared: &Shared, status: u16, content_type: &str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(value) = content_type.parse() {
+        response.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    // The service's own time, right or wrong.
+    if let Ok(value) = shared.lock().clock.header().parse() {
+        response.headers_mut().insert(header::DATE, value);
+    }
+    response
+}

@@ -1,0 +1,74 @@
+//! What was asked for, in the order in which it was served: for tests, never printed.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use super::operation::Operation;
+
+/// How many requests are remembered; older ones are forgotten.
+const ENTRIES_MAX: usize = 100_000;
+
+/// How a request went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The work was done and answered, or would have been answered but for a fault of the wire.
+    Done,
+    /// The service answered with a fault of its own.
+    Refused,
+    /// A switched fault kept it from being worked on (for now: a late one has a second entry when its turn comes).
+    NotDone,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Counts from 0 and never jumps.
+    pub number: u64,
+    /// When, by the service's own clock.
+    pub at: DateTime<Utc>,
+    /// What was asked for.
+    pub operation: Operation,
+    /// Of whom: the key of a look-up or deletion; of each pushed contact its External ID, else its e-mail address, else
+    /// nothing; of a list its date and offset.
+    pub keys: Vec<String>,
+    /// How it went.
+    pub outcome: Outcome,
+}
+
+/// The requests, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    entries: VecDeque<Entry>,
+    next: u64,
+}
+
+impl Log {
+    pub(super) fn add(
+        &mut self,
+        at: DateTime<Utc>,
+        operation: Operation,
+        keys: Vec<String>,
+        outcome: Outcome,
+    ) {
+        if self.entries.len() >= ENTRIES_MAX {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Entry {
+            number: self.next,
+            at,
+            operation,
+            keys,
+            outcome,
+        });
+        self.next += 1;
+    }
+
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.entries.iter().cloned().collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+    }
+}
