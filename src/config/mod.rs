@@ -3,10 +3,44 @@
 //! It reads and checks files and nothing else: it opens no connection, and it must not know the engine. The YAML
 //! reader below is shared with mapping files, so that both speak of problems in the same way.
 
+mod address;
+mod association_anywhere;
+mod contactlist;
+mod data_sync;
+mod database;
+mod fill;
+mod find;
+pub mod limits;
 mod problems;
 mod reader;
+mod schedule;
+mod schema;
+mod secret;
+mod settings;
 mod yaml;
 
+#[cfg(test)]
+mod bad_input;
+
+pub use association_anywhere::{
+    AssociationAnywhereSettings, DEFAULT_CHUNK, NameStyle, Purge, ServiceNames, ServiceUrls,
+    Services,
+};
+pub use contactlist::{ContactListSettings, DEFAULT_SOAP, SoapVersion};
+pub use data_sync::{
+    Callers, DEFAULT_SEND_BATCH, DataSyncSettings, Order, ReceiveSettings, SendSettings,
+};
+pub use database::{DatabaseUrl, ServerUrl, StateLocation};
+pub use fill::{DEFAULT_SECRET_SIZE_MAX, Environment, Sources, fill_in, process_environment, wipe};
+pub use find::{DEFAULT_FILE, FILE_VARIABLE, Found, find, read};
+pub use limits::{LIMIT_KEYS, Limits, MAX_CHANGES_FLOOR, MAX_DELETES_FLOOR};
 pub use problems::{CONFIG_CODES, Codes, DEFAULT_PROBLEMS_MAX, MAPPING_CODES, Problem, Problems};
 pub use reader::{MapReader, Value, nearest, parse_duration, parse_size, show_duration, show_size};
+pub use schedule::{CronLine, Schedule};
+pub use secret::{Secret, StateKey};
+pub use settings::{
+    BridgeSettings, CONFLICTS, DEFAULT_CONFLICTS, DEFAULT_DELETES, DEFAULT_DIRECTION,
+    DEFAULT_FULL_READ, DEFAULT_STATE, DELETES, DIRECTIONS, HttpSettings, KINDS, MappingFiles,
+    RemoteSettings, Settings,
+};
 pub use yaml::{DEFAULT_YAML_DEPTH_MAX, DEFAULT_YAML_SIZE_MAX, Key, Kind, Mark, Node, parse};

@@ -3,6 +3,7 @@
 //! It must not hold a value that came from the environment or from a secret file: whoever reports a problem leaves it out.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use crate::model::{Error, ErrorKind};
 
@@ -14,6 +15,8 @@ pub const DEFAULT_PROBLEMS_MAX: usize = 50;
 /// The codes of a kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Codes {
+    /// The file can't be read.
+    pub read: &'static str,
     /// The text is no YAML that we accept.
     pub yaml: &'static str,
     /// A key is unknown or missing.
@@ -24,6 +27,7 @@ pub struct Codes {
 
 /// The codes for bridge.yaml.
 pub const CONFIG_CODES: Codes = Codes {
+    read: "E-CFG-READ",
     yaml: "E-CFG-YAML",
     key: "E-CFG-KEY",
     value: "E-CFG-VALUE",
@@ -31,6 +35,7 @@ pub const CONFIG_CODES: Codes = Codes {
 
 /// The codes for mapping files.
 pub const MAPPING_CODES: Codes = Codes {
+    read: "E-MAP-READ",
     yaml: "E-MAP-YAML",
     key: "E-MAP-KEY",
     value: "E-MAP-VALUE",
@@ -55,6 +60,7 @@ pub struct Problems {
     file: String,
     codes: Codes,
     list: RefCell<Vec<Problem>>,
+    unfilled: RefCell<HashSet<Mark>>,
 }
 
 impl Problems {
@@ -73,6 +79,7 @@ impl Problems {
             file: file.into(),
             codes,
             list: RefCell::default(),
+            unfilled: RefCell::default(),
         }
     }
 
@@ -123,6 +130,17 @@ impl Problems {
             line,
             message,
         });
+    }
+
+    /// Notes that the value at `at` could not be filled in, and why: what else is wrong with it is a consequence.
+    pub(super) fn report_unfilled(&self, code: &'static str, at: Mark, sentence: &str) {
+        self.report_sentence(code, at, sentence);
+        self.unfilled.borrow_mut().insert(at);
+    }
+
+    /// Whether the value at `at` could not be filled in.
+    pub(super) fn is_unfilled(&self, at: Mark) -> bool {
+        self.unfilled.borrow().contains(&at)
     }
 
     /// Takes over the problems of another file.

@@ -84,13 +84,23 @@ impl<'a> Value<'a> {
     }
 
     /// Reports `PATH: sentence (FILE:LINE)` under `code`.
+    ///
+    /// Nothing is added for a value that could not be filled in: that has been reported, and is the cause.
     pub fn report(&self, code: &'static str, sentence: &str) {
+        if self.is_unfilled() {
+            return;
+        }
         if self.path.is_empty() {
             self.problems.report(code, self.at, sentence);
         } else {
             self.problems
                 .report_path(code, self.at, &self.path, sentence);
         }
+    }
+
+    /// Whether it could not be filled in from the environment or from a file; that has been reported.
+    pub fn is_unfilled(&self) -> bool {
+        self.is_scalar() && self.problems.is_unfilled(self.node.at)
     }
 
     /// Reports a value that can't be accepted, and is `None`, so that a getter can end with it.

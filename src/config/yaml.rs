@@ -13,11 +13,14 @@ use super::Problems;
 /// A file of people's settings is some hundred lines; more than this is the wrong file.
 pub const DEFAULT_YAML_SIZE_MAX: usize = 1024 * 1024;
 
+/// The sentence for a file beyond [`DEFAULT_YAML_SIZE_MAX`].
+pub(super) const TOO_LARGE: &str = "is larger than 1 MiB; is it the right file?";
+
 /// Our deepest legal nesting is about ten; the rest is room, and the bound keeps recursion over the tree safe.
 pub const DEFAULT_YAML_DEPTH_MAX: usize = 32;
 
 /// A place in a file; both numbers start at 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark {
     /// The line.
     pub line: usize,
@@ -92,7 +95,7 @@ impl Node {
 pub fn parse(text: &str, problems: &Problems) -> Option<Node> {
     let code = problems.codes().yaml;
     if text.len() > DEFAULT_YAML_SIZE_MAX {
-        problems.report_file(code, "is larger than 1 MiB; is it the right file?");
+        problems.report_file(code, TOO_LARGE);
         return None;
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
