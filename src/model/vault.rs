@@ -71,7 +71,10 @@ impl Vault {
             };
             match text {
                 None => hasher.update(&[0]),
-                Some(text) => hasher.update(&[1]).update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes()),
+                Some(text) => hasher
+                    .update(&[1])
+                    .update(&(text.len() as u64).to_le_bytes())
+                    .update(text.as_bytes()),
             };
         }
         Self::finish(&hasher)

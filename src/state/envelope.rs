@@ -66,6 +66,17 @@ pub(super) fn open<'a>(table: u8, key: &[u8], stored: &'a [u8]) -> Result<Stored
     }
 }
 
+/// Reads a number that [`whole`] stored as eight bytes, little end first.
+pub(super) fn number(table: u8, key: &[u8], stored: &[u8]) -> Result<u64, Damaged> {
+    match open(table, key, stored)? {
+        Stored::Whole(bytes) => bytes
+            .try_into()
+            .map(u64::from_le_bytes)
+            .map_err(|_| Damaged),
+        Stored::Parted(_) => Err(Damaged),
+    }
+}
+
 /// Whether `value`, put together from parts, is the one whose head is `stored`.
 pub(super) fn parts_fit(table: u8, key: &[u8], stored: &[u8], value: &[u8]) -> bool {
     stored == parted(table, key, value)

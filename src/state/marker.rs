@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::fault::damaged;
 use super::files;
 use crate::model::{Error, Result};
 
@@ -54,15 +55,9 @@ impl Marker {
             .map_err(|cause| files::failed("read", path, cause))?;
         let slots = [read_slot(bytes.get(..USED)), read_slot(bytes.get(SLOT..))];
         let slot = u64::from(slots[1] > slots[0]);
-        let sequence = slots[0].max(slots[1]).ok_or_else(|| {
-                Error::needs_person(
-                    "E-STATE-CORRUPT",
-                    format!(
-                        "The marker {} of the state store is damaged (file kept). Put a good copy of the store back, or run `contactbridge reseed BRIDGE --relink`",
-                        path.display()
-                    ),
-                )
-            })?;
+        let sequence = slots[0]
+            .max(slots[1])
+            .ok_or_else(|| damaged(path, "the marker can't be read"))?;
         Ok(Some(Self {
             file,
             sequence,
@@ -84,9 +79,21 @@ impl Marker {
         })
     }
 
-    /// The last commit that is known to be durable.
-    pub(super) fn sequence(&self) -> u64 {
-        self.sequence
+    /// Judges the number of the last commit that the store at `place` knows: `E-STATE-CORRUPT` for a store that knows
+    /// none, `E-STATE-OLD` for one that is behind.
+    pub(super) fn accept(&self, found: Option<u64>, place: &Path) -> Result<u64> {
+        let durable = self.sequence;
+        let sequence = found.ok_or_else(|| damaged(place, "it opens empty"))?;
+        if sequence < durable {
+            return Err(Error::needs_person(
+                "E-STATE-OLD",
+                format!(
+                    "The state store {} is at commit {sequence}, but commit {durable} was made durable: it was damaged, or an older copy was put in its place. Put the latest copy back, or run `contactbridge reseed BRIDGE --relink`",
+                    place.display()
+                ),
+            ));
+        }
+        Ok(sequence)
     }
 
     /// Notes that the store's commit `sequence` is durable. Only after it is.
@@ -118,10 +125,10 @@ mod tests {
         let mut marker = Marker::create(&path, 1).unwrap();
         for sequence in 2..9 {
             marker.advance(sequence).unwrap();
-            assert_eq!(Marker::open(&path).unwrap().unwrap().sequence(), sequence);
+            assert_eq!(Marker::open(&path).unwrap().unwrap().sequence, sequence);
         }
         marker.advance(5).unwrap();
-        assert_eq!(Marker::open(&path).unwrap().unwrap().sequence(), 8);
+        assert_eq!(Marker::open(&path).unwrap().unwrap().sequence, 8);
     }
 
     #[test]
@@ -130,14 +137,14 @@ mod tests {
         let path = directory.path().join("marker");
         let mut marker = Marker::create(&path, 1).unwrap();
         for sequence in [7, 8, 9, 11, 13, 14] {
-            let before = marker.sequence();
+            let before = marker.sequence;
             marker.advance(sequence).unwrap();
             let good = fs::read(&path).unwrap();
             let mut torn = good.clone();
             let at = SLOT * marker.slot as usize;
             torn[at + 9..at + USED].fill(0);
             fs::write(&path, &torn).unwrap();
-            assert_eq!(Marker::open(&path).unwrap().unwrap().sequence(), before);
+            assert_eq!(Marker::open(&path).unwrap().unwrap().sequence, before);
             fs::write(&path, &good).unwrap();
         }
     }

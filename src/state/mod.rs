@@ -8,15 +8,27 @@ mod contain;
 #[cfg(test)]
 mod contract;
 mod envelope;
+mod fault;
 mod files;
+mod key;
 mod location;
+mod lock;
 mod marker;
 mod memory;
+mod open;
 mod sled;
+mod sqlite;
 
+pub use key::StateKey;
 pub use location::StateLocation;
+pub use lock::{Holder, StoreLock};
 pub use memory::MemoryStore;
+pub use open::{
+    AnyStore, DEFAULT_FREE_BYTES_MIN, StateLimits, exists, holder, leave_status, open, read_status,
+    set_aside,
+};
 pub use sled::SledStore;
+pub use sqlite::SqliteStore;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -45,7 +45,7 @@ impl Keeper {
             for one in waiting {
                 let answer = match &outcome {
                     Ok(()) => Ok(()),
-                    Err(_) => self.shared.healthy(),
+                    Err(_) => self.shared.fault.check(),
                 };
                 // Nobody may be waiting any more.
                 let _ = one.answer.send(answer);
@@ -55,7 +55,8 @@ impl Keeper {
                 && let Err(cause) = self.marker.advance(last)
             {
                 self.shared
-                    .fail(files::failed("write the marker of", &self.blobs, cause));
+                    .fault
+                    .note(files::failed("write the marker of", &self.blobs, cause));
             }
         }
     }
@@ -66,7 +67,11 @@ impl Keeper {
         shared.ask(|| self.db.flush())?;
         self.sync_new_blobs()
             .and_then(|()| self.log.sync_data())
-            .map_err(|cause| shared.fail(files::failed("sync", &shared.directory, cause)))
+            .map_err(|cause| {
+                shared
+                    .fault
+                    .note(files::failed("sync", &shared.directory, cause))
+            })
     }
 
     /// Values are split so that there should be none; where sled makes one all the same, it must not stay unsynced.

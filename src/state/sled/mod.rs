@@ -29,6 +29,7 @@ use tokio::sync::oneshot;
 use self::fault::Shared;
 use self::keeper::{Keeper, Waiting};
 use super::envelope::{self, Stored};
+use super::fault::damaged_value;
 use super::marker::Marker;
 use super::{Batch, Durable, StateStore, Table, barrier, files};
 use crate::model::{Error, Result};
@@ -78,7 +79,7 @@ impl SledStore {
         let db = opening::open_engine(directory, &data, cache_bytes)?;
         let shared = Arc::new(Shared::new(directory));
         let sequence = match &known {
-            Some(marker) => opening::found_sequence(&shared, &db, marker.sequence())?,
+            Some(marker) => marker.accept(opening::found_sequence(&shared, &db)?, directory)?,
             None => 0,
         };
         let mut store = Self {
@@ -145,7 +146,7 @@ impl SledStore {
     /// Waits until everything that was committed is durable, and ends the store.
     pub fn close(mut self) -> Result<()> {
         self.finish();
-        self.shared.healthy()
+        self.shared.fault.check()
     }
 
     fn finish(&mut self) {
@@ -166,7 +167,7 @@ impl SledStore {
     }
 
     fn apply_as(&self, writer: &mut Writer, batch: Batch) -> Result<u64> {
-        self.shared.healthy()?;
+        self.shared.fault.check()?;
         let sequence = writer.sequence + 1;
         let mut changes = ::sled::Batch::default();
         changes.insert(
@@ -190,6 +191,8 @@ impl SledStore {
                 self.put_with_parts(&mut changes, table, &key, value.as_deref())?;
             }
         }
+        // This is where StateStore::commit ends.
+        #[allow(clippy::disallowed_methods)]
         self.shared.ask(|| self.db.apply_batch(changes))?;
         writer.sequence = sequence;
         Ok(sequence)
@@ -232,7 +235,7 @@ impl SledStore {
 
     /// The value that `stored` is, its parts put together.
     fn value(&self, table: Table, key: &[u8], stored: &[u8]) -> Result<Vec<u8>> {
-        let damaged = || self.shared.damaged(table as u8);
+        let damaged = || damaged_value(&self.shared.directory, table as u8);
         match envelope::open(table as u8, key, stored) {
             Ok(Stored::Whole(value)) => Ok(value.to_vec()),
             Ok(Stored::Parted(_)) => {
@@ -318,7 +321,7 @@ impl StateStore for SledStore {
         if sent {
             Durable::Later(receiver)
         } else {
-            let error = self.shared.fail(Error::needs_person(
+            let error = self.shared.fault.note(Error::needs_person(
                 "E-STATE-COMMIT",
                 "The thread that makes commits durable has ended. Run again: what was not durable is done again",
             ));

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::SEQUENCE;
-use super::fault::{Shared, ask, damaged};
+use super::fault::{Shared, ask};
 use crate::model::{Error, Result};
 use crate::state::contain::contain;
-use crate::state::envelope::{self, Stored};
+use crate::state::envelope;
+use crate::state::fault::{damaged, damaged_value};
 use crate::state::files;
 
 /// sled's threads keep the file a moment after a store in this process is closed: 50 tries, 20 ms apart.
@@ -91,32 +92,21 @@ pub(super) fn open_engine(directory: &Path, data: &Path, cache_bytes: u64) -> Re
                 ),
             ));
         }
+        // A bounded wait in a synchronous open; the run has not begun, so there is no World yet.
+        #[allow(clippy::disallowed_methods)]
         std::thread::sleep(LOCK_PAUSE);
     }
 }
 
-/// The number of the last commit in a store whose marker says `durable`.
-pub(super) fn found_sequence(shared: &Shared, db: &::sled::Db, durable: u64) -> Result<u64> {
-    let stored = shared
-        .ask(|| db.get(SEQUENCE))?
-        .ok_or_else(|| damaged(&shared.directory, "it opens empty"))?;
-    let Ok(Stored::Whole(bytes)) = envelope::open(0, SEQUENCE, &stored) else {
-        return Err(shared.damaged(0));
+/// The number of the last commit; `None` where the store knows of none.
+pub(super) fn found_sequence(shared: &Shared, db: &::sled::Db) -> Result<Option<u64>> {
+    let Some(stored) = shared.ask(|| db.get(SEQUENCE))? else {
+        return Ok(None);
     };
-    let sequence = bytes
-        .try_into()
-        .map(u64::from_le_bytes)
-        .map_err(|_| shared.damaged(0))?;
-    if sequence < durable {
-        return Err(Error::needs_person(
-            "E-STATE-OLD",
-            format!(
-                "The state store {} is at commit {sequence}, but commit {durable} was made durable: it was damaged, or an older copy was put in its place. Put the latest copy back, or run `contactbridge reseed BRIDGE --relink`",
-                shared.directory.display()
-            ),
-        ));
+    match envelope::number(0, SEQUENCE, &stored) {
+        Ok(sequence) => Ok(Some(sequence)),
+        Err(_) => Err(damaged_value(&shared.directory, 0)),
     }
-    Ok(sequence)
 }
 
 /// Syncs each file of the store, its directories and two parents, and makes them private (design, recipe 4).

@@ -1,0 +1,594 @@
+//! Opening a bridge's state: directories, lock, room on the disk, schema and key, in front of every engine alike.
+//!
+//! What is refused here is refused before anything of the run is written. It must not know what the engine keeps.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+
+use super::lock::{self, Holder, StoreLock};
+use super::sled::DEFAULT_CACHE_BYTES;
+use super::{
+    Batch, Durable, MemoryStore, SledStore, SqliteStore, StateLocation, StateStore, Table,
+};
+use super::{fault, files};
+use crate::model::{Error, Result};
+
+/// The form of what is stored; a higher number is refused by older programs (H-75).
+const SCHEMA: u32 = 1;
+
+/// Keys of [`Table::Meta`] that belong to the store and not to the engine all begin so.
+pub(super) const OWN: &[u8] = b"store.";
+const SCHEMA_KEY: &[u8] = b"store.schema";
+const FINGERPRINT_KEY: &[u8] = b"store.key";
+/// Where the state went, once it was moved.
+pub(super) const MOVED_KEY: &[u8] = b"store.moved";
+/// That a move into this store has not come to its end, and how far it is.
+pub(super) const ARRIVING_KEY: &[u8] = b"store.arriving";
+
+/// A sync writes rows, links and the log of both before anything is given back; with less room a run may end half way.
+pub const DEFAULT_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+
+/// What a state may need of the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateLimits {
+    /// Room that must be free on the disk of the state (and twice the store's size, if that is more).
+    pub free_bytes_min: u64,
+    /// sled's page cache. Below 128 MB its reads take more memory, not less.
+    pub cache_bytes: u64,
+}
+
+impl Default for StateLimits {
+    fn default() -> Self {
+        Self {
+            free_bytes_min: DEFAULT_FREE_BYTES_MIN,
+            cache_bytes: DEFAULT_CACHE_BYTES,
+        }
+    }
+}
+
+/// The store that the configuration chose, with its lock.
+#[allow(clippy::large_enum_variant)] // There is one of it.
+pub enum AnyStore {
+    /// Embedded, the default.
+    Sled(SledStore, StoreLock),
+    /// Embedded, in one SQLite file.
+    Sqlite(SqliteStore, StoreLock),
+    /// Of this process alone.
+    Memory(MemoryStore),
+}
+
+impl AnyStore {
+    /// Waits until everything that was committed is durable, ends the store and gives the lock back.
+    pub fn close(self) -> Result<()> {
+        match self {
+            Self::Sled(store, _lock) => store.close(),
+            Self::Sqlite(store, _lock) => store.close(),
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+impl StateStore for AnyStore {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Sled(store, _) => store.get(table, key).await,
+            Self::Sqlite(store, _) => store.get(table, key).await,
+            Self::Memory(store) => store.get(table, key).await,
+        }
+    }
+
+    async fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        match self {
+            Self::Sled(store, _) => store.get_many(table, keys).await,
+            Self::Sqlite(store, _) => store.get_many(table, keys).await,
+            Self::Memory(store) => store.get_many(table, keys).await,
+        }
+    }
+
+    async fn range(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        match self {
+            Self::Sled(store, _) => store.range(table, after, limit).await,
+            Self::Sqlite(store, _) => store.range(table, after, limit).await,
+            Self::Memory(store) => store.range(table, after, limit).await,
+        }
+    }
+
+    fn commit(&self, batch: Batch) -> Durable {
+        match self {
+            Self::Sled(store, _) => store.commit(batch),
+            Self::Sqlite(store, _) => store.commit(batch),
+            Self::Memory(store) => store.commit(batch),
+        }
+    }
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// For a run: a store that was moved, or has not arrived, is refused.
+    Run,
+    /// To move it, or to go on with a move.
+    Move,
+}
+
+/// Opens the state of `bridge`, making it where there is none. The second value says whether it is new.
+///
+/// `fingerprint` is that of the bridge's [`crate::model::Vault`]; `now` is shown to whoever meets the lock.
+/// Errors: `E-STATE-LOCKED` (exit 6); `E-STATE-CORRUPT`, `E-STATE-OLD`, `E-STATE-NEWER`, `E-STATE-KEY`, `E-STATE-MOVED`,
+/// `E-STATE-ARRIVING`, `E-DISK` (exit 7); `E-STATE-POSTGRES`, `E-STATE-PATH` (exit 2).
+pub async fn open(
+    location: &StateLocation,
+    bridge: &str,
+    fingerprint: [u8; 8],
+    limits: &StateLimits,
+    now: DateTime<Utc>,
+) -> Result<(AnyStore, bool)> {
+    open_for(
+        Purpose::Run,
+        location,
+        bridge,
+        fingerprint,
+        limits,
+        now,
+        Batch::new(),
+    )
+    .await
+}
+
+/// As [`open`]; a new store also begins with `initial`.
+pub(super) async fn open_for(
+    purpose: Purpose,
+    location: &StateLocation,
+    bridge: &str,
+    fingerprint: [u8; 8],
+    limits: &StateLimits,
+    now: DateTime<Utc>,
+    mut initial: Batch,
+) -> Result<(AnyStore, bool)> {
+    let data = location.data(bridge)?;
+    let lock = take_lock(location, bridge, now)?;
+    let size = files::size(&engine_data(location, bridge)?);
+    check_room(location.directory()?, size, limits.free_bytes_min)?;
+
+    initial.put(
+        Table::Meta,
+        SCHEMA_KEY,
+        format!("{SCHEMA} {}", env!("CARGO_PKG_VERSION")),
+    );
+    initial.put(Table::Meta, FINGERPRINT_KEY, fingerprint);
+    let (store, created) = match location {
+        StateLocation::Sqlite(_) => {
+            let (store, created) = SqliteStore::open(&data, initial)?;
+            (AnyStore::Sqlite(store, lock), created)
+        }
+        _ => {
+            let (store, created) = SledStore::open(&data, limits.cache_bytes, initial)?;
+            (AnyStore::Sled(store, lock), created)
+        }
+    };
+    check_meta(&store, purpose, &data, bridge, fingerprint).await?;
+    Ok((store, created))
+}
+
+/// Whether there is a state of `bridge`, whole or not.
+pub fn exists(location: &StateLocation, bridge: &str) -> Result<bool> {
+    Ok(engine_data(location, bridge)?.exists() || location.beside(bridge, "marker")?.exists())
+}
+
+/// Who runs `bridge` now; `None` where nobody does.
+pub fn holder(location: &StateLocation, bridge: &str) -> Result<Option<Holder>> {
+    lock::holder(&location.beside(bridge, "lock")?)
+}
+
+/// Puts the state of `bridge` aside, damaged or not, so that the next [`open`] makes a new one (`reseed --relink`).
+/// Answers where it went; `None` where there was none.
+pub fn set_aside(
+    location: &StateLocation,
+    bridge: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<PathBuf>> {
+    let _lock = take_lock(location, bridge, now)?;
+    if !exists(location, bridge)? {
+        return Ok(None);
+    }
+    let stamp = now.format("%Y%m%dT%H%M%SZ");
+    let mut aside = location.beside(bridge, &format!("aside-{stamp}"))?;
+    let mut more = 1;
+    while aside.exists() {
+        more += 1;
+        aside = location.beside(bridge, &format!("aside-{stamp}-{more}"))?;
+    }
+    files::private_directory(&aside)?;
+    let mut moved = match location {
+        StateLocation::Sqlite(_) => {
+            let data = location.data(bridge)?;
+            let with = |suffix: &str| {
+                let mut path = data.clone();
+                path.as_mut_os_string().push(suffix);
+                path
+            };
+            vec![with("-wal"), with("-shm"), data.clone()]
+        }
+        _ => vec![engine_data(location, bridge)?],
+    };
+    // The marker last: until then a kill leaves a store that is refused, and is put aside by the next try.
+    moved.push(location.beside(bridge, "marker")?);
+    for path in moved {
+        if let (true, Some(name)) = (path.exists(), path.file_name()) {
+            fs::rename(&path, aside.join(name))
+                .map_err(|cause| files::failed("put aside", &path, cause))?;
+        }
+    }
+    for directory in aside.ancestors().take(2) {
+        files::sync_directory(directory)
+            .map_err(|cause| files::failed("sync", directory, cause))?;
+    }
+    Ok(Some(aside))
+}
+
+/// Leaves what `status` shows beside a run: `json` replaces what was left before, whole.
+pub fn leave_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
+    let path = location.beside(bridge, "status.json")?;
+    if let Some(directory) = path.parent() {
+        files::private_directory(directory)?;
+    }
+    files::replace(&path, json).map_err(|cause| files::failed("write", &path, cause))
+}
+
+/// What the last run left for `status`; `None` where there was none.
+pub fn read_status(location: &StateLocation, bridge: &str) -> Result<Option<Vec<u8>>> {
+    let path = location.beside(bridge, "status.json")?;
+    match fs::read(&path) {
+        Ok(json) => Ok(Some(json)),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(files::failed("read", &path, cause)),
+    }
+}
+
+/// Whether any bridge has a store at `location`.
+pub(super) fn any_exists(location: &StateLocation) -> Result<bool> {
+    let directory = location.directory()?;
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(cause) => return Err(files::failed("read", directory, cause)),
+    };
+    Ok(entries.flatten().any(|entry| {
+        let path = entry.path();
+        path.extension().is_some_and(|end| end == "sqlite") || path.join("marker").exists()
+    }))
+}
+
+/// What the engine itself writes: a file, or sled's directory.
+fn engine_data(location: &StateLocation, bridge: &str) -> Result<PathBuf> {
+    match location {
+        StateLocation::Sqlite(_) => location.data(bridge),
+        _ => location.beside(bridge, "db"),
+    }
+}
+
+fn take_lock(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Result<StoreLock> {
+    let directory = location.directory()?;
+    if directory.is_file() {
+        return Err(Error::config(
+            "E-STATE-PATH",
+            format!(
+                "state: {} is a file. Give a directory; each bridge gets its own file in it",
+                directory.display()
+            ),
+        ));
+    }
+    let path = location.beside(bridge, "lock")?;
+    files::private_directory(directory)?;
+    if let Some(own) = path.parent() {
+        files::private_directory(own)?;
+    }
+    StoreLock::take(&path, bridge, now)
+}
+
+fn check_room(directory: &Path, size: u64, minimum: u64) -> Result<()> {
+    let free = fs4::available_space(directory)
+        .map_err(|cause| files::failed("look at the disk of", directory, cause))?;
+    let needed = minimum.max(2 * size);
+    if free >= needed {
+        return Ok(());
+    }
+    let megabytes = |bytes: u64| bytes / (1024 * 1024);
+    Err(Error::needs_person(
+        "E-DISK",
+        format!(
+            "{} MB free, {} MB needed for the state in {}. Make room and run again",
+            megabytes(free),
+            megabytes(needed.next_multiple_of(1024 * 1024)),
+            directory.display()
+        ),
+    ))
+}
+
+async fn check_meta(
+    store: &AnyStore,
+    purpose: Purpose,
+    data: &Path,
+    bridge: &str,
+    fingerprint: [u8; 8],
+) -> Result<()> {
+    let place = data.display();
+    let schema = store
+        .get(Table::Meta, SCHEMA_KEY)
+        .await?
+        .and_then(|value| String::from_utf8(value).ok())
+        .ok_or_else(|| fault::damaged(data, "it does not say which form it has"))?;
+    let (number, program) = schema
+        .split_once(' ')
+        .unwrap_or((&schema, "another version"));
+    match number.parse::<u32>() {
+        Ok(number) if number <= SCHEMA => {}
+        Ok(_) => {
+            return Err(Error::needs_person(
+                "E-STATE-NEWER",
+                format!(
+                    "The state store {place} was written by {program}, this is {}. Run the newer program",
+                    env!("CARGO_PKG_VERSION")
+                ),
+            ));
+        }
+        Err(_) => return Err(fault::damaged(data, "it does not say which form it has")),
+    }
+    if purpose == Purpose::Run {
+        if let Some(new) = store.get(Table::Meta, MOVED_KEY).await? {
+            return Err(Error::needs_person(
+                "E-STATE-MOVED",
+                format!(
+                    "The state of bridge `{bridge}` was moved from {place} to {new}. Write `state: {new}` into bridge.yaml",
+                    new = String::from_utf8_lossy(&new)
+                ),
+            ));
+        }
+        if store.get(Table::Meta, ARRIVING_KEY).await?.is_some() {
+            return Err(Error::needs_person(
+                "E-STATE-ARRIVING",
+                format!(
+                    "The move of bridge `{bridge}` to {place} has not come to its end. Run `contactbridge state move {bridge} --to` it again, with the old `state` in bridge.yaml"
+                ),
+            ));
+        }
+    }
+    if store.get(Table::Meta, FINGERPRINT_KEY).await?.as_deref() != Some(&fingerprint) {
+        return Err(Error::needs_person(
+            "E-STATE-KEY",
+            format!(
+                "The state store {place} was made with another state key. Put the old `state_key` or key file back, or run `contactbridge reseed {bridge} --relink`"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::contract;
+    use super::*;
+    use crate::model::ErrorKind as Kind;
+
+    const KEY: [u8; 8] = *b"the key!";
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T10:02:00Z".parse().unwrap()
+    }
+
+    fn limits() -> StateLimits {
+        StateLimits {
+            free_bytes_min: 0,
+            cache_bytes: 16 * 1024 * 1024,
+        }
+    }
+
+    async fn try_open(location: &StateLocation) -> Result<(AnyStore, bool)> {
+        open(location, "members", KEY, &limits(), now()).await
+    }
+
+    fn both(directory: &Path) -> [StateLocation; 2] {
+        [
+            StateLocation::Sled(directory.join("state")),
+            StateLocation::Sqlite(directory.join("lite")),
+        ]
+    }
+
+    async fn put_meta(store: &AnyStore, key: &[u8], value: &[u8]) {
+        let mut batch = Batch::new();
+        batch.put(Table::Meta, key, value);
+        store.commit(batch).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_kind_keeps_the_contract() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            contract::keeps_the_contract(
+                async || try_open(&location).await.unwrap().0,
+                async |store| store.close().unwrap(),
+            )
+            .await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_state_is_private_and_known_afterwards() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            assert!(!exists(&location, "members").unwrap());
+            assert!(!any_exists(&location).unwrap());
+            let (store, created) = try_open(&location).await.unwrap();
+            assert!(created);
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(location.directory().unwrap()), 0o700);
+            assert_eq!(mode(&location.beside("members", "lock").unwrap()), 0o600);
+            if let StateLocation::Sled(_) = location {
+                assert_eq!(mode(&location.data("members").unwrap()), 0o700);
+            }
+            store.close().unwrap();
+            assert!(exists(&location, "members").unwrap());
+            assert!(any_exists(&location).unwrap());
+            assert!(!exists(&location, "other").unwrap());
+            assert!(!try_open(&location).await.unwrap().1);
+        }
+    }
+
+    #[tokio::test]
+    async fn h67_a_second_run_finds_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            let (store, _) = try_open(&location).await.unwrap();
+            let error = try_open(&location).await.err().unwrap();
+            assert_eq!((error.code(), error.kind()), ("E-STATE-LOCKED", Kind::Busy));
+            assert!(error.message().contains("holds the lock"), "{error}");
+            assert_eq!(
+                holder(&location, "members").unwrap().unwrap().pid,
+                Some(std::process::id())
+            );
+            // Another bridge is another store.
+            open(&location, "others", KEY, &limits(), now())
+                .await
+                .unwrap();
+            drop(store);
+            assert_eq!(holder(&location, "members").unwrap(), None);
+            try_open(&location).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn another_key_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            try_open(&location).await.unwrap().0.close().unwrap();
+            let error = open(&location, "members", *b"new key!", &limits(), now())
+                .await
+                .err()
+                .unwrap();
+            assert_eq!(
+                (error.code(), error.kind()),
+                ("E-STATE-KEY", Kind::NeedsPerson)
+            );
+            try_open(&location).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn h75_a_newer_form_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            let (store, _) = try_open(&location).await.unwrap();
+            put_meta(&store, SCHEMA_KEY, b"2 2.3.0").await;
+            store.close().unwrap();
+            let error = try_open(&location).await.err().unwrap();
+            assert_eq!(
+                (error.code(), error.kind()),
+                ("E-STATE-NEWER", Kind::NeedsPerson)
+            );
+            let told = format!("written by 2.3.0, this is {}", env!("CARGO_PKG_VERSION"));
+            assert!(error.message().contains(&told), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_without_its_form_is_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            for value in [None, Some("x 1"), Some("")] {
+                let (store, _) = try_open(&location).await.unwrap();
+                let mut batch = Batch::new();
+                batch.writes.push((
+                    Table::Meta,
+                    SCHEMA_KEY.to_vec(),
+                    value.map(|value| value.as_bytes().to_vec()),
+                ));
+                store.commit(batch).await.unwrap();
+                store.close().unwrap();
+                assert_eq!(
+                    try_open(&location).await.err().unwrap().code(),
+                    "E-STATE-CORRUPT"
+                );
+                set_aside(&location, "members", now()).unwrap().unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn h68_too_little_room_is_refused_before_anything_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            let limits = StateLimits {
+                free_bytes_min: u64::MAX / 4,
+                ..limits()
+            };
+            let error = open(&location, "members", KEY, &limits, now())
+                .await
+                .err()
+                .unwrap();
+            assert_eq!((error.code(), error.kind()), ("E-DISK", Kind::NeedsPerson));
+            assert!(error.message().contains(" MB needed"), "{error}");
+            assert!(!exists(&location, "members").unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_place_of_the_directory_is_a_mistake_of_the_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            fs::write(location.directory().unwrap(), "").unwrap();
+            let error = try_open(&location).await.err().unwrap();
+            assert_eq!((error.code(), error.kind()), ("E-STATE-PATH", Kind::Config));
+        }
+        let shared = StateLocation::Postgres("postgres://db/state".into());
+        assert_eq!(try_open(&shared).await.err().unwrap().kind(), Kind::Config);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_state_is_put_aside_whole_and_a_new_one_begins() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            assert_eq!(set_aside(&location, "members", now()).unwrap(), None);
+            let (store, _) = try_open(&location).await.unwrap();
+            put_meta(&store, b"generation", b"412").await;
+            assert_eq!(
+                set_aside(&location, "members", now()).unwrap_err().code(),
+                "E-STATE-LOCKED"
+            );
+            store.close().unwrap();
+            let first = set_aside(&location, "members", now()).unwrap().unwrap();
+            assert!(!exists(&location, "members").unwrap());
+            assert!(fs::read_dir(&first).unwrap().count() >= 2);
+
+            let (store, created) = try_open(&location).await.unwrap();
+            assert!(created);
+            assert_eq!(store.get(Table::Meta, b"generation").await.unwrap(), None);
+            store.close().unwrap();
+            let second = set_aside(&location, "members", now()).unwrap().unwrap();
+            assert_ne!(first, second);
+        }
+    }
+
+    #[test]
+    fn what_a_run_leaves_for_status_is_replaced_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            assert_eq!(read_status(&location, "members").unwrap(), None);
+            leave_status(&location, "members", br#"{"run":"first, and longer"}"#).unwrap();
+            leave_status(&location, "members", br#"{"run":"second"}"#).unwrap();
+            assert_eq!(
+                read_status(&location, "members").unwrap().unwrap(),
+                br#"{"run":"second"}"#
+            );
+            assert!(!any_exists(&location).unwrap());
+        }
+    }
+}
