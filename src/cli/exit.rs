@@ -1,7 +1,7 @@
 //! The exit codes of the user contract, section 3, and how errors and reports come to them.
 
 use crate::model::{ErrorKind, Signal};
-use crate::sync::{BridgeReport, Outcome};
+use crate::sync::Outcome;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +74,14 @@ impl Exit {
         }
     }
 
-    /// What one bridge's pass ends with.
-    pub fn of_report(report: &BridgeReport) -> Self {
-        match report.outcome {
-            Outcome::Ok => Self::Clean,
-            Outcome::Partial => Self::Held,
-            Outcome::Stopped => Self::Guard,
-            Outcome::Failed => report.failure.map_or(Self::Unexpected, Self::of_kind),
+    /// What one bridge's pass ends with; `failure` is the kind of the error behind the report, where there is one.
+    pub fn of_pass(outcome: Outcome, failure: Option<ErrorKind>) -> Self {
+        match (outcome, failure) {
+            (_, Some(kind)) => Self::of_kind(kind),
+            (Outcome::Ok, None) => Self::Clean,
+            (Outcome::Partial, None) => Self::Held,
+            (Outcome::Stopped, None) => Self::Guard,
+            (Outcome::Failed, None) => Self::Unexpected,
         }
     }
 

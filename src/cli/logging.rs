@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::args::{Format, Global};
-use super::output::clean_cell;
+use super::output::clean_lines;
 use super::progress;
 use crate::model::Error;
 
@@ -115,7 +115,15 @@ where
         }
         line.push_str(&parts.message);
         line.push_str(&parts.fields);
-        writeln!(writer, "{}", clean_cell(&line))
+        // A message of several lines (all problems of a file) stays so; each line says how bad it is.
+        let clean = clean_lines(&line);
+        for line in clean.lines().enumerate() {
+            match line {
+                (0, first) => writeln!(writer, "{first}")?,
+                (_, more) => writeln!(writer, "{level}: {more}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 mod args;
 mod completions;
 mod exit;
+mod links;
 mod logging;
 mod output;
 mod progress;

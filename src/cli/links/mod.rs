@@ -1,0 +1,4 @@
+//! `contactbridge links list|export|import`: which row is which contact.
+
+mod cell;
+mod table;
