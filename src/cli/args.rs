@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::simulator::contactlist::ServeArgs;
 use crate::sync::Guard;
 
 /// Keeps a customer database and a hosted CRM the same, person by person, both ways.
@@ -159,7 +160,11 @@ pub enum Command {
         rest: Vec<String>,
     },
     /// A CRM of that kind on loopback, with seeded people and switchable faults
-    Simulate(SimulateArgs),
+    Simulate {
+        /// Which kind
+        #[command(subcommand)]
+        kind: SimulateKind,
+    },
     /// The whole thing in a temporary directory: simulator, SQLite, a two-way sync, what happened
     Demo {
         /// The kind of CRM
@@ -355,21 +360,25 @@ pub enum LinksAction {
     },
 }
 
-/// What `simulate` takes.
-#[derive(Clone, Debug, Args)]
-pub struct SimulateArgs {
-    /// The kind of CRM
-    #[arg(value_enum)]
-    pub kind: Kind,
-    /// Where to listen; loopback only
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8481")]
-    pub listen: std::net::SocketAddr,
-    /// How many people it begins with
-    #[arg(long, value_name = "N", default_value_t = 250)]
-    pub people: u32,
-    /// What the people are made from; the same seed makes the same people
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+/// The CRM to simulate.
+#[derive(Debug, Subcommand)]
+pub enum SimulateKind {
+    /// ContactList over SOAP 1.1 and 1.2
+    Contactlist(ServeArgs),
+    /// ACGI Association Anywhere
+    #[command(hide = true)]
+    AssociationAnywhere {
+        /// The rest of the line
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Oracle Retail Customer Engagement, "Data Sync"
+    #[command(hide = true)]
+    DataSync {
+        /// The rest of the line
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
 }
 
 #[cfg(test)]
@@ -413,7 +422,7 @@ mod tests {
             "links import file.csv",
             "enqueue members --all",
             "send-sample members",
-            "simulate contactlist --listen 127.0.0.1:0",
+            "simulate contactlist --listen 127.0.0.1:0 --fault lose-answer=0.05",
             "demo --keep",
             "schema --sql",
             "completions bash",

@@ -10,6 +10,7 @@ mod links;
 mod logging;
 mod output;
 mod progress;
+mod simulate;
 mod version;
 mod world;
 
@@ -92,6 +93,7 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Run => Err(not_in_this_version("run")),
         Command::Enqueue { .. } => Err(not_in_this_version("enqueue")),
         Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
+        Command::Simulate { kind } => simulate::run(kind).await,
         _ => Err(not_in_this_version("this command")),
     }
 }

@@ -1,6 +1,6 @@
 //! Each command by its help, its usage errors and its exit codes.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
 use crate::support::Binary;
@@ -109,7 +109,13 @@ fn completions_name_the_commands_for_each_shell() {
 #[test]
 fn commands_of_later_versions_say_so_and_exit_2() {
     let (_directory, binary) = anywhere();
-    for line in ["run", "enqueue members --all", "send-sample members"] {
+    for line in [
+        "run",
+        "enqueue members --all",
+        "send-sample members",
+        "simulate data-sync",
+        "simulate association-anywhere --listen 127.0.0.1:0",
+    ] {
         binary.line(line).exits(2).complains("not in this version");
     }
 }
@@ -141,4 +147,40 @@ fn a_failure_is_one_json_object_a_line_where_that_is_asked_for() {
     let event: serde_json::Value = serde_json::from_str(ran.stderr.trim_end()).expect("one object");
     assert_eq!(event["code"], "E-VERSION");
     assert_eq!(event["level"], "ERROR");
+}
+
+#[cfg(unix)]
+#[test]
+fn simulate_serves_until_a_signal_and_ends_clean() {
+    let (_directory, binary) = anywhere();
+    let mut child = binary
+        .command(&[
+            "simulate",
+            "contactlist",
+            "--listen",
+            "127.0.0.1:0",
+            "--people",
+            "3",
+        ])
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
+    let endpoint = first
+        .split_whitespace()
+        .nth(1)
+        .expect("an address")
+        .to_owned();
+    let address = endpoint
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split('/').next())
+        .expect("host and port");
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET /x?WSDL HTTP/1.0\r\nHost: {address}\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1."), "{answer}");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
