@@ -5,12 +5,17 @@
 //! It must not know mappings, links or the state, and it decides nothing about a record beyond what the wire says.
 
 mod calls;
+mod decode;
+mod encode;
+mod envelope;
+mod fault;
 mod feed;
 #[cfg(test)]
 mod feed_tests;
 mod schema;
 mod seam;
 mod vocabulary;
+pub mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
