@@ -1,8 +1,10 @@
 //! The one integration binary. It goes through the public API or the real binary only.
 //!
 //! - `support`: a temporary project, the real binary run in it, and the customer's database looked at from outside
+//! - `contactlist_wire`: every recorded exchange of `tests/data/contactlist`
 //! - `cli`: each command by its help, its exit codes and its bad inputs
 #![allow(clippy::disallowed_methods)]
 
 mod cli;
+mod contactlist_wire;
 mod support;

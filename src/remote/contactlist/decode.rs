@@ -10,7 +10,7 @@ use std::ops::Range;
 use chrono::{DateTime, NaiveDateTime};
 use chrono_tz::Tz;
 
-use super::envelope::{Answer, AnswerLimits, Start, Token, Tokens, open};
+use super::envelope::{Answer, AnswerLimits, Fault, Space, Start, Token, Tokens, open};
 use super::feed::PAGE_SIZE;
 use super::schema::{CONTACT, Field, Kind, NO_DATE};
 use crate::model::{BadRecord, Document, Node, RemoteId, RemoteItem, RemoteRecord, Result, Stamp};
@@ -100,9 +100,7 @@ pub fn decode_look_up(
             let Some(part) = tokens.child()? else {
                 return Ok(item.flatten());
             };
-            if part.space != super::envelope::Space::Service
-                || part.name.strip_suffix("Result") != Some(operation)
-            {
+            if part.space != Space::Service || part.name.strip_suffix("Result") != Some(operation) {
                 tokens.skip()?;
             } else if item.is_some() {
                 return Err(tokens.flaw("E-SOAP-SHAPE", "the answer holds two results"));
@@ -145,6 +143,16 @@ pub fn decode_delete(body: &[u8], reading: &Reading) -> Result<Answer<bool>> {
         }
         done.ok_or_else(|| tokens.flaw("E-SOAP-SHAPE", "the result is neither true nor false"))
     })
+}
+
+/// The fault in an answer to any operation, if there is one in it.
+pub fn decode_fault(body: &[u8]) -> Option<Fault> {
+    let text = readable(body);
+    let mut tokens = Tokens::new(&text, "", AnswerLimits::default());
+    match open(&mut tokens, |tokens| tokens.skip()) {
+        Ok(Answer::Fault(fault)) => Some(fault),
+        _ => None,
+    }
 }
 
 /// The answer as text of the same length: bytes that are no UTF-8 become U+0001, which no XML may hold, so that they
@@ -339,7 +347,7 @@ impl<'b> Records<'b> {
                     continue;
                 }
             };
-            if start.space != super::envelope::Space::Service {
+            if start.space != Space::Service {
                 // Another vocabulary's element says nothing here, and XmlSerializer passes over it too.
                 tokens.skip()?;
                 continue;
@@ -456,7 +464,7 @@ impl<'b> Records<'b> {
         }
         loop {
             match tokens.next()? {
-                Token::Start(start) if start.space == super::envelope::Space::Service => {
+                Token::Start(start) if start.space == Space::Service => {
                     let node = self.unknown(tokens, start)?;
                     self.keep_unknown(&mut inner, start.name, node);
                 }

@@ -79,15 +79,12 @@ pub fn sentence(fault: &Fault, secrets: &[&str]) -> String {
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         line = line.replace(secret, "…");
     }
-    // .NET puts the exception's class before its message.
-    if let Some(at) = line.find(": Server ") {
-        line.drain(..at + 2);
-    }
     for quote in ['\'', '"', '“'] {
         line = without_quoted(&line, quote);
     }
     let words: Vec<&str> = line
         .split_whitespace()
+        .filter(|word| !(word.starts_with("System.") && word.ends_with("Exception:")))
         .map(|word| {
             let digits = word.bytes().filter(u8::is_ascii_digit).count();
             if digits >= 4 || word.contains('@') {

@@ -12,6 +12,7 @@ mod fault;
 mod feed;
 #[cfg(test)]
 mod feed_tests;
+mod outcome;
 mod schema;
 mod seam;
 mod vocabulary;
@@ -26,10 +27,23 @@ use crate::model::{Document, Error, Node, RemoteId, Result, Stamp, Vocabulary};
 use crate::remote::{Address, Deleted, Found, LookUp, Outgoing, Pushed, Remote};
 
 pub use calls::{Calls, ListPage};
+pub use decode::{
+    ListAnswer, Reading, decode_delete, decode_list, decode_look_up, decode_update_insert,
+};
+pub use encode::{
+    BEGINNING, Login, SoapVersion, encode_delete, encode_list, encode_look_up,
+    encode_update_insert, is_sendable, look_up_operation,
+};
+pub use envelope::{
+    Answer, AnswerLimits, DEFAULT_ATTRIBUTES_MAX, DEFAULT_DEPTH_MAX, DEFAULT_ELEMENTS_MAX,
+    DEFAULT_RECORD_MAX, DEFAULT_TEXT_MAX, Fault,
+};
+pub use fault::{Meaning, meaning, sentence};
 pub use feed::{
     DEFAULT_ATTEMPT_PAUSE, DEFAULT_ATTEMPTS, DEFAULT_PAGE_BUDGET, DEFAULT_PREFETCH,
     DEFAULT_SEAM_ROWS, PAGE_SIZE, PagingHabit, Scan, ScanLimits,
 };
+pub use outcome::{Asker, Reply, delete_outcome, list_outcome, look_up_outcome, push_outcome};
 pub use schema::{NAMESPACE, NO_DATE};
 pub use vocabulary::vocabulary;
 
