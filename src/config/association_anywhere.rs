@@ -65,7 +65,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static str> {
 }
 
 /// The request names 900 customers at most before it grows too long.
-const CHUNK_MAX: i64 = 900;
+pub(super) const CHUNK_MAX: i64 = 900;
 
 /// Fifty customers with all their sections are an answer of well under a megabyte.
 pub const DEFAULT_CHUNK: u32 = 50;

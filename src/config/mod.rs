@@ -37,6 +37,7 @@ pub use limits::{LIMIT_KEYS, Limits, MAX_CHANGES_FLOOR, MAX_DELETES_FLOOR};
 pub use problems::{CONFIG_CODES, Codes, DEFAULT_PROBLEMS_MAX, MAPPING_CODES, Problem, Problems};
 pub use reader::{MapReader, Value, nearest, parse_duration, parse_size, show_duration, show_size};
 pub use schedule::{CronLine, Schedule};
+pub use schema::{config_schema, mapping_schema};
 pub use secret::{Secret, StateKey};
 pub use settings::{
     BridgeSettings, CONFLICTS, DEFAULT_CONFLICTS, DEFAULT_DELETES, DEFAULT_DIRECTION,
