@@ -15,19 +15,23 @@ mod location;
 mod lock;
 mod marker;
 mod memory;
+mod moving;
 mod open;
 mod sled;
+mod spool;
 mod sqlite;
 
 pub use key::StateKey;
 pub use location::StateLocation;
 pub use lock::{Holder, StoreLock};
 pub use memory::MemoryStore;
+pub use moving::{Move, Moved};
 pub use open::{
     AnyStore, DEFAULT_FREE_BYTES_MIN, StateLimits, exists, holder, leave_status, open, read_status,
-    set_aside,
+    set_aside, spool_path,
 };
 pub use sled::SledStore;
+pub use spool::{DEFAULT_SPOOL_MEMORY_BYTES, Spool};
 pub use sqlite::SqliteStore;
 
 use std::future::Future;

@@ -24,8 +24,8 @@ const SCHEMA_KEY: &[u8] = b"store.schema";
 const FINGERPRINT_KEY: &[u8] = b"store.key";
 /// Where the state went, once it was moved.
 pub(super) const MOVED_KEY: &[u8] = b"store.moved";
-/// That a move into this store has not come to its end, and how far it is.
-pub(super) const ARRIVING_KEY: &[u8] = b"store.arriving";
+/// The file beside a store whose move here has not come to its end.
+pub(super) const ARRIVING: &str = "arriving";
 
 /// A sync writes rows, links and the log of both before anything is given back; with less room a run may end half way.
 pub const DEFAULT_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
@@ -118,6 +118,15 @@ pub(super) enum Purpose {
     Move,
 }
 
+/// What an opener brings along.
+pub(super) struct Opening<'a> {
+    pub(super) purpose: Purpose,
+    pub(super) bridge: &'a str,
+    pub(super) fingerprint: [u8; 8],
+    pub(super) limits: &'a StateLimits,
+    pub(super) now: DateTime<Utc>,
+}
+
 /// Opens the state of `bridge`, making it where there is none. The second value says whether it is new.
 ///
 /// `fingerprint` is that of the bridge's [`crate::model::Vault`]; `now` is shown to whoever meets the lock.
@@ -130,56 +139,112 @@ pub async fn open(
     limits: &StateLimits,
     now: DateTime<Utc>,
 ) -> Result<(AnyStore, bool)> {
-    open_for(
-        Purpose::Run,
-        location,
+    let opening = Opening {
+        purpose: Purpose::Run,
         bridge,
         fingerprint,
         limits,
         now,
-        Batch::new(),
-    )
-    .await
+    };
+    opening.open(location).await
 }
 
-/// As [`open`]; a new store also begins with `initial`.
-pub(super) async fn open_for(
-    purpose: Purpose,
-    location: &StateLocation,
-    bridge: &str,
-    fingerprint: [u8; 8],
-    limits: &StateLimits,
-    now: DateTime<Utc>,
-    mut initial: Batch,
-) -> Result<(AnyStore, bool)> {
-    let data = location.data(bridge)?;
-    let lock = take_lock(location, bridge, now)?;
-    let size = files::size(&engine_data(location, bridge)?);
-    check_room(location.directory()?, size, limits.free_bytes_min)?;
+impl Opening<'_> {
+    /// As [`open`], for the purpose at hand.
+    pub(super) async fn open(&self, location: &StateLocation) -> Result<(AnyStore, bool)> {
+        let data = location.data(self.bridge)?;
+        let lock = take_lock(location, self.bridge, self.now)?;
+        let size = files::size(&engine_data(location, self.bridge)?);
+        check_room(location.directory()?, size, self.limits.free_bytes_min)?;
+        if self.purpose == Purpose::Run && location.beside(self.bridge, ARRIVING)?.exists() {
+            return Err(Error::needs_person(
+                "E-STATE-ARRIVING",
+                format!(
+                    "The move of bridge `{bridge}` to {location} has not come to its end. Put the old `state` back into bridge.yaml and run `contactbridge state move {bridge} --to {location}` again",
+                    bridge = self.bridge
+                ),
+            ));
+        }
 
-    initial.put(
-        Table::Meta,
-        SCHEMA_KEY,
-        format!("{SCHEMA} {}", env!("CARGO_PKG_VERSION")),
-    );
-    initial.put(Table::Meta, FINGERPRINT_KEY, fingerprint);
-    let (store, created) = match location {
-        StateLocation::Sqlite(_) => {
-            let (store, created) = SqliteStore::open(&data, initial)?;
-            (AnyStore::Sqlite(store, lock), created)
+        let mut initial = Batch::new();
+        initial.put(
+            Table::Meta,
+            SCHEMA_KEY,
+            format!("{SCHEMA} {}", env!("CARGO_PKG_VERSION")),
+        );
+        initial.put(Table::Meta, FINGERPRINT_KEY, self.fingerprint);
+        let (store, created) = match location {
+            StateLocation::Sqlite(_) => {
+                let (store, created) = SqliteStore::open(&data, initial)?;
+                (AnyStore::Sqlite(store, lock), created)
+            }
+            _ => {
+                let (store, created) = SledStore::open(&data, self.limits.cache_bytes, initial)?;
+                (AnyStore::Sled(store, lock), created)
+            }
+        };
+        self.check_meta(&store, &data).await?;
+        Ok((store, created))
+    }
+
+    async fn check_meta(&self, store: &AnyStore, data: &Path) -> Result<()> {
+        let place = data.display();
+        let bridge = self.bridge;
+        let formless = || fault::damaged(data, "it does not say which form it has");
+        let schema = store
+            .get(Table::Meta, SCHEMA_KEY)
+            .await?
+            .and_then(|value| String::from_utf8(value).ok())
+            .ok_or_else(formless)?;
+        let (number, program) = schema
+            .split_once(' ')
+            .unwrap_or((&schema, "another version"));
+        if number.parse::<u32>().map_err(|_| formless())? > SCHEMA {
+            return Err(Error::needs_person(
+                "E-STATE-NEWER",
+                format!(
+                    "The state store {place} was written by {program}, this is {}. Run the newer program",
+                    env!("CARGO_PKG_VERSION")
+                ),
+            ));
         }
-        _ => {
-            let (store, created) = SledStore::open(&data, limits.cache_bytes, initial)?;
-            (AnyStore::Sled(store, lock), created)
+        if self.purpose == Purpose::Run
+            && let Some(new) = store.get(Table::Meta, MOVED_KEY).await?
+        {
+            return Err(moved(bridge, data, &new));
         }
-    };
-    check_meta(&store, purpose, &data, bridge, fingerprint).await?;
-    Ok((store, created))
+        if store.get(Table::Meta, FINGERPRINT_KEY).await?.as_deref() != Some(&self.fingerprint) {
+            return Err(Error::needs_person(
+                "E-STATE-KEY",
+                format!(
+                    "The state store {place} was made with another state key. Put the old `state_key` or key file back, or run `contactbridge reseed {bridge} --relink`"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A store that was left for another.
+pub(super) fn moved(bridge: &str, data: &Path, new: &[u8]) -> Error {
+    let new = String::from_utf8_lossy(new);
+    Error::needs_person(
+        "E-STATE-MOVED",
+        format!(
+            "The state of bridge `{bridge}` was moved from {} to {new}. Write `state: {new}` into bridge.yaml",
+            data.display()
+        ),
+    )
 }
 
 /// Whether there is a state of `bridge`, whole or not.
 pub fn exists(location: &StateLocation, bridge: &str) -> Result<bool> {
     Ok(engine_data(location, bridge)?.exists() || location.beside(bridge, "marker")?.exists())
+}
+
+/// A file beside the state of `bridge` for a [`super::Spool`]; the directory stands once the state is open.
+pub fn spool_path(location: &StateLocation, bridge: &str) -> Result<PathBuf> {
+    location.beside(bridge, "spool")
 }
 
 /// Who runs `bridge` now; `None` where nobody does.
@@ -206,20 +271,7 @@ pub fn set_aside(
         aside = location.beside(bridge, &format!("aside-{stamp}-{more}"))?;
     }
     files::private_directory(&aside)?;
-    let mut moved = match location {
-        StateLocation::Sqlite(_) => {
-            let data = location.data(bridge)?;
-            let with = |suffix: &str| {
-                let mut path = data.clone();
-                path.as_mut_os_string().push(suffix);
-                path
-            };
-            vec![with("-wal"), with("-shm"), data.clone()]
-        }
-        _ => vec![engine_data(location, bridge)?],
-    };
-    // The marker last: until then a kill leaves a store that is refused, and is put aside by the next try.
-    moved.push(location.beside(bridge, "marker")?);
+    let moved = engine_files(location, bridge)?;
     for path in moved {
         if let (true, Some(name)) = (path.exists(), path.file_name()) {
             fs::rename(&path, aside.join(name))
@@ -231,6 +283,25 @@ pub fn set_aside(
             .map_err(|cause| files::failed("sync", directory, cause))?;
     }
     Ok(Some(aside))
+}
+
+/// Removes what there is of a store that nobody relies on: one whose arrival was cut.
+pub(super) fn discard(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Result<()> {
+    let _lock = take_lock(location, bridge, now)?;
+    for path in engine_files(location, bridge)? {
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        match removed {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                return Err(files::failed("remove", &path, cause));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Leaves what `status` shows beside a run: `json` replaces what was left before, whole.
@@ -274,6 +345,23 @@ fn engine_data(location: &StateLocation, bridge: &str) -> Result<PathBuf> {
     }
 }
 
+/// All that an engine and its marker write. The marker is last: whoever moves the files in this order and is killed
+/// leaves a store that is refused, and that the next try finishes.
+fn engine_files(location: &StateLocation, bridge: &str) -> Result<Vec<PathBuf>> {
+    let data = engine_data(location, bridge)?;
+    let mut files = Vec::new();
+    if let StateLocation::Sqlite(_) = location {
+        for suffix in ["-wal", "-shm"] {
+            let mut path = data.clone();
+            path.as_mut_os_string().push(suffix);
+            files.push(path);
+        }
+    }
+    files.push(data);
+    files.push(location.beside(bridge, "marker")?);
+    Ok(files)
+}
+
 fn take_lock(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Result<StoreLock> {
     let directory = location.directory()?;
     if directory.is_file() {
@@ -310,65 +398,6 @@ fn check_room(directory: &Path, size: u64, minimum: u64) -> Result<()> {
             directory.display()
         ),
     ))
-}
-
-async fn check_meta(
-    store: &AnyStore,
-    purpose: Purpose,
-    data: &Path,
-    bridge: &str,
-    fingerprint: [u8; 8],
-) -> Result<()> {
-    let place = data.display();
-    let schema = store
-        .get(Table::Meta, SCHEMA_KEY)
-        .await?
-        .and_then(|value| String::from_utf8(value).ok())
-        .ok_or_else(|| fault::damaged(data, "it does not say which form it has"))?;
-    let (number, program) = schema
-        .split_once(' ')
-        .unwrap_or((&schema, "another version"));
-    match number.parse::<u32>() {
-        Ok(number) if number <= SCHEMA => {}
-        Ok(_) => {
-            return Err(Error::needs_person(
-                "E-STATE-NEWER",
-                format!(
-                    "The state store {place} was written by {program}, this is {}. Run the newer program",
-                    env!("CARGO_PKG_VERSION")
-                ),
-            ));
-        }
-        Err(_) => return Err(fault::damaged(data, "it does not say which form it has")),
-    }
-    if purpose == Purpose::Run {
-        if let Some(new) = store.get(Table::Meta, MOVED_KEY).await? {
-            return Err(Error::needs_person(
-                "E-STATE-MOVED",
-                format!(
-                    "The state of bridge `{bridge}` was moved from {place} to {new}. Write `state: {new}` into bridge.yaml",
-                    new = String::from_utf8_lossy(&new)
-                ),
-            ));
-        }
-        if store.get(Table::Meta, ARRIVING_KEY).await?.is_some() {
-            return Err(Error::needs_person(
-                "E-STATE-ARRIVING",
-                format!(
-                    "The move of bridge `{bridge}` to {place} has not come to its end. Run `contactbridge state move {bridge} --to` it again, with the old `state` in bridge.yaml"
-                ),
-            ));
-        }
-    }
-    if store.get(Table::Meta, FINGERPRINT_KEY).await?.as_deref() != Some(&fingerprint) {
-        return Err(Error::needs_person(
-            "E-STATE-KEY",
-            format!(
-                "The state store {place} was made with another state key. Put the old `state_key` or key file back, or run `contactbridge reseed {bridge} --relink`"
-            ),
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl SqliteStore {
             Ok(())
         })?;
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.sequence % COMMITS_PER_MARK == 0 {
+        if inner.sequence.is_multiple_of(COMMITS_PER_MARK) {
             self.mark(&mut inner)?;
         }
         Ok(())
