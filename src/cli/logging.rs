@@ -74,6 +74,11 @@ pub fn complain(error: &Error) {
     tracing::error!(code = error.code(), "{}", with_causes(error));
 }
 
+/// Says on stderr what did not work, where the command goes on all the same.
+pub fn warn_of(error: &Error) {
+    tracing::warn!(code = error.code(), "{}", with_causes(error));
+}
+
 /// The message of an error with its causes, on one line.
 pub fn with_causes(error: &Error) -> String {
     let mut text = error.message().to_owned();

@@ -10,7 +10,9 @@ mod links;
 mod logging;
 mod output;
 mod progress;
+mod project;
 mod simulate;
+mod status;
 mod version;
 mod world;
 
@@ -87,12 +89,14 @@ fn start(cli: Cli) -> Exit {
 
 async fn dispatch(cli: Cli) -> Result<Exit> {
     let output = Output::new(cli.global.format);
+    let config = cli.global.config.as_deref();
     match cli.command {
         Command::Completions { shell } => completions::run(shell, output),
         Command::Version => version::run(output),
         Command::Run => Err(not_in_this_version("run")),
         Command::Enqueue { .. } => Err(not_in_this_version("enqueue")),
         Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
+        Command::Status => status::run(config, output),
         Command::Simulate { kind } => simulate::run(kind).await,
         _ => Err(not_in_this_version("this command")),
     }

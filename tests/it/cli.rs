@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
-use crate::support::Binary;
+use crate::support::{Binary, Setup};
 
 const COMMANDS: [&str; 16] = [
     "init",
@@ -183,4 +183,54 @@ fn simulate_serves_until_a_signal_and_ends_clean() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn status_answers_before_the_first_run() {
+    let project = Setup::default().build();
+    let json = project
+        .line("status --format json")
+        .exits(0)
+        .quietly()
+        .json();
+    let members = &json[0];
+    assert_eq!(members["bridge"], "members");
+    assert_eq!(members["kind"], "contactlist");
+    assert_eq!(members["enabled"], true);
+    for key in [
+        "outcome",
+        "last_good",
+        "age_seconds",
+        "watermark",
+        "links",
+        "lease",
+        "queue",
+    ] {
+        assert!(members[key].is_null(), "{key} in {members}");
+    }
+    project.line("status").exits(0).says("never");
+}
+
+#[test]
+fn a_missing_configuration_says_where_it_was_looked_for() {
+    let (_directory, binary) = anywhere();
+    for line in ["status"] {
+        binary
+            .line(line)
+            .exits(2)
+            .complains("E-CFG-READ bridge.yaml: not found (looked for ./bridge.yaml)");
+    }
+    binary
+        .line("status -c elsewhere.yaml")
+        .exits(2)
+        .complains("elsewhere.yaml: not found");
+}
+
+#[test]
+fn an_unset_variable_is_named_and_its_command_ends_with_2() {
+    let project = Setup::default().build();
+    Binary::at(project.path(""))
+        .line("status")
+        .exits(2)
+        .complains("CRM_PASSWORD");
 }

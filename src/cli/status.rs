@@ -1,0 +1,277 @@
+//! `contactbridge status`: how each bridge fares, from what its last run left beside its store.
+//!
+//! It opens no store, so that it always answers, also beside a run.
+
+use std::path::Path;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::exit::Exit;
+use super::output::{Output, table};
+use super::project;
+use super::world::RealWorld;
+use crate::config::BridgeSettings;
+use crate::model::{Result, World};
+use crate::state::{self, StateLocation};
+use crate::sync::{BridgeReport, Outcome};
+
+/// What a run leaves for `status`. A key that an older version did not write is empty.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Left {
+    outcome: Option<String>,
+    last_run: Option<DateTime<Utc>>,
+    last_good: Option<DateTime<Utc>>,
+    watermark: Option<String>,
+    links: Option<u64>,
+    review: u64,
+    quarantined: u64,
+    error: Option<String>,
+}
+
+/// Leaves what a run that has just ended has to say. `links` is `None` where the run did not come to count them.
+pub fn leave(
+    location: &StateLocation,
+    report: &BridgeReport,
+    links: Option<u64>,
+    now: DateTime<Utc>,
+) {
+    let before = read(location, &report.bridge).unwrap_or_default();
+    let is_good = matches!(report.outcome, Outcome::Ok | Outcome::Partial);
+    let left = Left {
+        outcome: Some(name(report.outcome).to_owned()),
+        last_run: Some(now),
+        last_good: if is_good { Some(now) } else { before.last_good },
+        watermark: report.watermark.clone().or(before.watermark),
+        links: links.or(before.links),
+        // A run that ended early did not count what waits.
+        review: if is_good {
+            report.review
+        } else {
+            before.review
+        },
+        quarantined: if is_good {
+            report.quarantined
+        } else {
+            before.quarantined
+        },
+        error: report.error.clone(),
+    };
+    write(location, &report.bridge, &left);
+}
+
+/// Corrects what waits for a person, after a person has settled some of it.
+pub fn amend(location: &StateLocation, bridge: &str, review: u64, quarantined: u64) {
+    if let Some(left) = read(location, bridge) {
+        write(
+            location,
+            bridge,
+            &Left {
+                review,
+                quarantined,
+                ..left
+            },
+        );
+    }
+}
+
+fn write(location: &StateLocation, bridge: &str, left: &Left) {
+    let outcome = serde_json::to_vec(left)
+        .map_err(|_| ())
+        .and_then(|json| state::leave_status(location, bridge, &json).map_err(|_| ()));
+    if outcome.is_err() {
+        tracing::warn!(
+            bridge,
+            "what `status` shows could not be written; the run itself is not concerned"
+        );
+    }
+}
+
+fn read(location: &StateLocation, bridge: &str) -> Option<Left> {
+    let json = state::read_status(location, bridge).ok()??;
+    serde_json::from_slice(&json).ok()
+}
+
+/// The word of the report for an outcome.
+pub fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Partial => "partial",
+        Outcome::Stopped => "stopped",
+        Outcome::Failed => "failed",
+    }
+}
+
+#[derive(Serialize)]
+struct Lease {
+    pid: Option<u32>,
+    since: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    bridge: String,
+    kind: &'static str,
+    enabled: bool,
+    outcome: Option<String>,
+    last_run: Option<String>,
+    last_good: Option<String>,
+    age_seconds: Option<i64>,
+    watermark: Option<String>,
+    links: Option<u64>,
+    review: u64,
+    quarantined: u64,
+    /// Messages and ids that wait, for kinds that have a queue.
+    queue: Option<u64>,
+    lease: Option<Lease>,
+    error: Option<String>,
+}
+
+/// Prints the status of every bridge.
+pub fn run(config: Option<&Path>, output: Output) -> Result<Exit> {
+    let settings = project::load(config)?;
+    let location = project::state_location(&settings);
+    let now = RealWorld::new().now();
+    let all: Vec<Status> = settings
+        .bridges
+        .iter()
+        .map(|bridge| status(bridge, &location, now))
+        .collect();
+    output.report(&all, |all| {
+        table(
+            [
+                "BRIDGE",
+                "LAST GOOD RUN",
+                "LAST RUN",
+                "WATERMARK",
+                "LINKS",
+                "REVIEW",
+                "QUARANTINE",
+                "HELD BY",
+            ],
+            all.iter().map(row),
+        )
+    })?;
+    Ok(Exit::Clean)
+}
+
+fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>) -> Status {
+    let left = read(location, &bridge.name).unwrap_or_default();
+    let holder = state::holder(location, &bridge.name).unwrap_or_else(|error| {
+        super::logging::warn_of(&error);
+        None
+    });
+    let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    Status {
+        bridge: bridge.name.clone(),
+        kind: bridge.remote.kind(),
+        enabled: bridge.enabled,
+        outcome: left.outcome,
+        last_run: left.last_run.map(text),
+        age_seconds: left.last_good.map(|at| (now - at).num_seconds()),
+        last_good: left.last_good.map(text),
+        watermark: left.watermark,
+        links: left.links,
+        review: left.review,
+        quarantined: left.quarantined,
+        queue: None,
+        lease: holder.map(|holder| Lease {
+            pid: holder.pid,
+            since: holder.since.map(text),
+        }),
+        error: left.error,
+    }
+}
+
+fn row(status: &Status) -> [String; 8] {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    [
+        if status.enabled {
+            status.bridge.clone()
+        } else {
+            format!("{} (not enabled)", status.bridge)
+        },
+        status.age_seconds.map_or_else(
+            || "never".to_owned(),
+            |age| format!("{} ago", duration(age)),
+        ),
+        or_none(status.outcome.clone()),
+        or_none(status.watermark.clone()),
+        or_none(status.links.map(|links| links.to_string())),
+        status.review.to_string(),
+        status.quarantined.to_string(),
+        status.lease.as_ref().map_or_else(
+            || "-".to_owned(),
+            |lease| match lease.pid {
+                Some(pid) => format!("process {pid}"),
+                None => "a run".to_owned(),
+            },
+        ),
+    ]
+}
+
+/// Seconds as a person says them.
+fn duration(seconds: i64) -> String {
+    match seconds {
+        ..0 => "0 s".to_owned(),
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Counts;
+
+    fn report(outcome: Outcome) -> BridgeReport {
+        BridgeReport {
+            bridge: "members".into(),
+            outcome,
+            guard: None,
+            pull: Counts::default(),
+            push: Counts::default(),
+            conflicts: 0,
+            review: 2,
+            quarantined: 1,
+            requests: 3,
+            watermark: Some("2026-11-22T10:00:00".into()),
+            seconds: 0.1,
+            error: None,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_failed_run_does_not_hide_the_last_good_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let location = StateLocation::Sled(directory.path().join("state"));
+        let at = |minute: i64| DateTime::from_timestamp(1_790_000_000 + minute * 60, 0).unwrap();
+        leave(&location, &report(Outcome::Partial), Some(250), at(0));
+        let mut failed = report(Outcome::Failed);
+        (failed.watermark, failed.review, failed.quarantined) = (None, 0, 0);
+        leave(&location, &failed, None, at(15));
+        let left = read(&location, "members").unwrap();
+        assert_eq!((left.last_good, left.last_run), (Some(at(0)), Some(at(15))));
+        assert_eq!(
+            (left.links, left.review, left.quarantined),
+            (Some(250), 2, 1)
+        );
+        assert_eq!(left.watermark.as_deref(), Some("2026-11-22T10:00:00"));
+        amend(&location, "members", 1, 0);
+        let left = read(&location, "members").unwrap();
+        assert_eq!(
+            (left.review, left.quarantined, left.links),
+            (1, 0, Some(250))
+        );
+    }
+
+    #[test]
+    fn ages_read_as_people_say_them() {
+        let said: Vec<_> = [5, 119, 120, 7_200, 200_000].map(duration).into();
+        assert_eq!(said, ["5 s", "119 s", "2 min", "2 h", "2 days"]);
+    }
+}
