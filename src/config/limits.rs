@@ -9,8 +9,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::model::Threshold;
 
-use super::reader::{Value, show_duration, show_size};
+use super::reader::Value;
 use super::schema::or_placeholder;
+use super::units::{show_duration, show_size};
 
 /// A percentage of `max_deletes` never forbids fewer deletions than this (user contract, section 1).
 pub const MAX_DELETES_FLOOR: u64 = 5;

@@ -17,6 +17,7 @@ mod schedule;
 mod schema;
 mod secret;
 mod settings;
+mod units;
 mod yaml;
 
 #[cfg(test)]
@@ -35,7 +36,7 @@ pub use fill::{DEFAULT_SECRET_SIZE_MAX, Environment, Sources, fill_in, process_e
 pub use find::{DEFAULT_FILE, FILE_VARIABLE, Found, find, read};
 pub use limits::{LIMIT_KEYS, Limits, MAX_CHANGES_FLOOR, MAX_DELETES_FLOOR};
 pub use problems::{CONFIG_CODES, Codes, DEFAULT_PROBLEMS_MAX, MAPPING_CODES, Problem, Problems};
-pub use reader::{MapReader, Value, nearest, parse_duration, parse_size, show_duration, show_size};
+pub use reader::{MapReader, Value, nearest};
 pub use schedule::{CronLine, Schedule};
 pub use schema::{config_schema, mapping_schema};
 pub use secret::{Secret, StateKey};
@@ -44,4 +45,5 @@ pub use settings::{
     DEFAULT_FULL_READ, DEFAULT_STATE, DELETES, DIRECTIONS, HttpSettings, KINDS, MappingFiles,
     RemoteSettings, Settings,
 };
+pub use units::{parse_duration, parse_size, show_duration, show_size};
 pub use yaml::{DEFAULT_YAML_DEPTH_MAX, DEFAULT_YAML_SIZE_MAX, Key, Kind, Mark, Node, parse};

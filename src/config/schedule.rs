@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::reader::{Value, parse_duration};
+use super::reader::Value;
+use super::units::parse_duration;
 
 /// When a bridge runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

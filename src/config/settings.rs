@@ -3,6 +3,7 @@
 //! Nothing behind it reads the file, the environment or a default again. It opens nothing, and it must not know what
 //! the engine does with a value.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -324,15 +325,14 @@ fn read_bridges(context: &Context<'_>, value: &Value<'_>) -> Vec<BridgeSettings>
     if value.is_map() && entries.is_empty() {
         value.invalid::<()>("needs at least one bridge");
     }
-    let mut names: Vec<String> = Vec::new();
+    let mut names = HashSet::new();
     let mut bridges = Vec::new();
     for (key, entry) in entries {
         // Some file systems take names that differ only in case for one, and two bridges must not share a store.
         let folded = key.text.to_lowercase();
-        if names.contains(&folded) {
+        if !names.insert(folded) {
             entry.invalid::<()>("differs from another bridge's name in upper and lower case only");
         }
-        names.push(folded);
         let bridge = read_bridge(context, key, &entry);
         bridges.extend(bridge.filter(|_| check_name(key, &entry)));
     }

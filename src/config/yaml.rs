@@ -189,7 +189,7 @@ impl<'a> Builder<'a> {
             ));
         }
         if depth >= DEFAULT_YAML_DEPTH_MAX {
-            return Err((at, "nested more than 32 levels deep".into()));
+            return Err((at, TOO_DEEP.into()));
         }
         let kind = match event {
             Event::Scalar(text, style, ..) => Kind::Scalar {
@@ -270,6 +270,7 @@ impl Builder<'_> {
     }
 }
 
+const TOO_DEEP: &str = "nested more than 32 levels deep";
 const TAB: &str = "found a tab where spaces are needed";
 
 fn mark(span: &Span) -> Mark {
@@ -288,6 +289,8 @@ fn refusal(error: &ScanError) -> Refusal {
     let info = error.info();
     let sentence = if info.starts_with("unexpected character") {
         "found a character that cannot start a value; put the value in quotes".to_owned()
+    } else if info.contains("recursion limit") {
+        TOO_DEEP.to_owned()
     } else if info.contains("unknown anchor") {
         "aliases (*) are not accepted; write the value out".to_owned()
     } else if info.contains("mapping values are not allowed") {
@@ -414,8 +417,8 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(40), "]".repeat(40));
         assert!(problems_of(&deep)[0].contains("nested more than 32 levels"));
         let deeper = "[".repeat(200_000);
-        assert!(problems_of(&deeper)[0].contains("E-CFG-YAML"));
-        assert!(problems_of(&"- ".repeat(200_000))[0].contains("E-CFG-YAML"));
+        assert!(problems_of(&deeper)[0].contains("nested more than 32 levels"));
+        assert!(problems_of(&"- ".repeat(200_000))[0].contains("nested more than 32 levels"));
         let huge = format!("a: {}", "x".repeat(DEFAULT_YAML_SIZE_MAX));
         assert!(problems_of(&huge)[0].contains("larger than 1 MiB"));
     }
