@@ -1,6 +1,5 @@
 //! `contactbridge simulate contactlist`: the simulator as a command, with everything that is needed to sync against it.
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use chrono_tz::Tz;
@@ -22,7 +21,7 @@ const PEOPLE_MAX: i64 = 5_000_000;
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServeArgs {
     /// Where to listen: a loopback address; port 0 lets the system choose
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8490")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8481")]
     pub listen: SocketAddr,
     /// How many people the site has
     #[arg(long, value_name = "N", default_value_t = DEFAULT_PEOPLE, value_parser = clap::value_parser!(u32).range(0..=PEOPLE_MAX))]
@@ -94,24 +93,118 @@ fn options(args: &ServeArgs) -> Result<Options> {
     })
 }
 
-/// Runs a simulator until SIGINT or SIGTERM. What is needed to sync against it goes to `out`.
+/// What is needed to sync against a simulator.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Introduction {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The site's number.
+    pub site_id: i32,
+    /// The admin user.
+    pub username: String,
+    /// The admin user's password.
+    pub password: String,
+    /// The site token, which is a password for an empty user name.
+    pub site_token: String,
+    /// The site's zone.
+    pub time_zone: String,
+    /// The SOAP version to speak, `1.1` or `1.2`.
+    pub soap: &'static str,
+    /// How many people the site began with.
+    pub people: u32,
+    /// What they follow from.
+    pub seed: u64,
+}
+
+impl Introduction {
+    /// Of this simulator.
+    pub fn of(simulator: &ContactListSimulator) -> Self {
+        let options = simulator.options();
+        Self {
+            endpoint: simulator.url(),
+            site_id: options.site_id,
+            username: options.username,
+            password: options.password,
+            site_token: options.token,
+            time_zone: options.zone.to_string(),
+            soap: match options.soap {
+                SoapVersions::Only(Soap::V11) => "1.1",
+                _ => "1.2",
+            },
+            people: options.people,
+            seed: options.seed,
+        }
+    }
+
+    /// For people: the facts, and a `bridge.yaml` that is ready to use.
+    pub fn text(&self) -> String {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+        format!(
+            "endpoint   {endpoint}
+site id    {site_id}
+user name  {username}
+password   {password}
+site token {site_token}   (as password, with an empty user name)
+time zone  {time_zone}
+people     {people} (seed {seed})
+
+export CRM_USERNAME={username_quoted} CRM_PASSWORD={password_quoted}
+
+# bridge.yaml
+state: state
+bridges:
+  members:
+    remote:
+      kind: contactlist
+      endpoint: {endpoint}
+      site_id: {site_id}
+      username: ${{CRM_USERNAME}}
+      password: ${{CRM_PASSWORD}}
+      time_zone: {time_zone}
+      soap: {soap}
+    database: sqlite:customers.db
+    mapping: mappings/contactlist.yaml
+
+Stop it with Ctrl-C.
+",
+            endpoint = self.endpoint,
+            site_id = self.site_id,
+            username = self.username,
+            password = self.password,
+            site_token = self.site_token,
+            time_zone = self.time_zone,
+            people = self.people,
+            seed = self.seed,
+            soap = self.soap,
+            username_quoted = quoted(&self.username),
+            password_quoted = quoted(&self.password),
+        )
+    }
+}
+
+/// Runs a simulator until SIGINT or SIGTERM, after `introduce` has told the caller's reader about it.
 ///
-/// Errors: `E-SIMULATE-LISTEN`, `E-SIMULATE-FAULT`, and `E-SIMULATE-SIGNAL` where signals can't be waited for.
-pub async fn serve(args: ServeArgs, out: &mut impl Write) -> Result<()> {
+/// Errors: `E-SIMULATE-LISTEN`, `E-SIMULATE-FAULT`, `E-SIMULATE-SIGNAL` where signals can't be waited for, and what
+/// `introduce` gives.
+pub async fn serve(
+    args: ServeArgs,
+    introduce: impl FnOnce(&Introduction) -> Result<()>,
+) -> Result<()> {
     let options = options(&args)?;
     let unheard = |error: std::io::Error| {
-        Error::unexpected("E-SIMULATE-SIGNAL", "Could not wait for signals").caused_by(error)
+        Error::unexpected("E-SIMULATE-SIGNAL", "Signals can't be listened to").caused_by(error)
     };
     // Before the address is printed: whoever reads it may send a signal at once.
     #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(unheard)?;
-    #[cfg(unix)]
-    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
-        .map_err(unheard)?;
+    let (mut terminate, mut interrupt) = {
+        use tokio::signal::unix::{SignalKind, signal};
+        (
+            signal(SignalKind::terminate()).map_err(unheard)?,
+            signal(SignalKind::interrupt()).map_err(unheard)?,
+        )
+    };
     let simulator = ContactListSimulator::start(options)?;
-    // A reader that has gone away does not end the service.
-    let _ = write_introduction(&simulator, out);
+    introduce(&Introduction::of(&simulator))?;
     #[cfg(unix)]
     tokio::select! {
         _ = terminate.recv() => {}
@@ -121,39 +214,6 @@ pub async fn serve(args: ServeArgs, out: &mut impl Write) -> Result<()> {
     tokio::signal::ctrl_c().await.map_err(unheard)?;
     simulator.shutdown();
     Ok(())
-}
-
-fn write_introduction(
-    simulator: &ContactListSimulator,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    let options = simulator.options();
-    let soap = match options.soap {
-        SoapVersions::Only(Soap::V11) => "1.1",
-        _ => "1.2",
-    };
-    let quote = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-    writeln!(
-        out,
-        "endpoint   {url}\nsite id    {site}\nuser name  {user}\npassword   {password}\nsite token {token}   (as password, with an empty user name)\n\
-         time zone  {zone}\npeople     {people} (seed {seed})\n\n\
-         export CRM_USERNAME={user_quoted} CRM_PASSWORD={password_quoted}\n\n\
-         # bridge.yaml\nstate: state\nbridges:\n  members:\n    remote:\n      kind: contactlist\n      endpoint: {url}\n      \
-         site_id: {site}\n      username: ${{CRM_USERNAME}}\n      password: ${{CRM_PASSWORD}}\n      time_zone: {zone}\n      soap: {soap}\n    \
-         database: sqlite:customers.db\n    mapping: mappings/contactlist.yaml\n\n\
-         Stop it with Ctrl-C.",
-        url = simulator.url(),
-        site = options.site_id,
-        user = options.username,
-        password = options.password,
-        token = options.token,
-        zone = options.zone,
-        people = options.people,
-        seed = options.seed,
-        user_quoted = quote(&options.username),
-        password_quoted = quote(&options.password),
-    )?;
-    out.flush()
 }
 
 #[cfg(test)]
@@ -203,9 +263,7 @@ mod tests {
     #[test]
     fn the_introduction_holds_what_a_bridge_needs() {
         let simulator = ContactListSimulator::start(Options::default()).unwrap();
-        let mut out = Vec::new();
-        write_introduction(&simulator, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = Introduction::of(&simulator).text();
         assert!(text.contains(&format!("      endpoint: {}\n", simulator.url())));
         assert!(text.contains("CRM_PASSWORD='s3cret<&>'"));
         assert!(text.contains("      time_zone: Australia/Sydney\n"));

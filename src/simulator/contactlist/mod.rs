@@ -23,7 +23,7 @@ mod update;
 mod write;
 
 pub use clock::Clock;
-pub use command::{ServeArgs, serve};
+pub use command::{Introduction, ServeArgs, serve};
 pub use handle::ContactListSimulator;
 pub use log::{Entry, Outcome};
 pub use operation::Operation;
