@@ -97,7 +97,7 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Enqueue { .. } => Err(not_in_this_version("enqueue")),
         Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
         Command::Status => status::run(config, output),
-        Command::Simulate { kind } => simulate::run(kind).await,
+        Command::Simulate { kind } => simulate::run(kind, output).await,
         _ => Err(not_in_this_version("this command")),
     }
 }

@@ -2,14 +2,18 @@
 
 use super::args::SimulateKind;
 use super::exit::Exit;
+use super::output::Output;
 use crate::model::Result;
-use crate::simulator::contactlist::serve;
+use crate::simulator::contactlist::{Introduction, serve};
 
 /// Serves, and says on stdout what a bridge needs to reach it.
-pub async fn run(kind: SimulateKind) -> Result<Exit> {
+pub async fn run(kind: SimulateKind, output: Output) -> Result<Exit> {
     match kind {
         SimulateKind::Contactlist(args) => {
-            serve(args, &mut std::io::stdout()).await?;
+            serve(args, |introduction| {
+                output.report(introduction, Introduction::text)
+            })
+            .await?;
             Ok(Exit::Clean)
         }
         SimulateKind::AssociationAnywhere { .. } => {
