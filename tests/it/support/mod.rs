@@ -1,7 +1,9 @@
 //! What every module of this binary builds its scenes from.
 
 mod binary;
+mod http;
 mod project;
 
 pub use binary::{Binary, Ran};
+pub use http::{HttpAnswer, http};
 pub use project::{MAPPING, Project, Setup};
