@@ -17,6 +17,12 @@ pub const CHILDREN_MAX: usize = 50;
 /// Longer names than the longest of any database that we know (SQL Server's 128).
 const IDENTIFIER_MAX: usize = 128;
 
+const FILE_KEYS: &[&str] = &["table", "fields", "children"];
+const TABLE_KEYS: &[&str] = &["name", "key", "create", "changes", "deleted"];
+const CHANGES_KEYS: &[&str] = &["column"];
+const PHONE_KEYS: &[&str] = &["phone"];
+const CHILD_KEYS: &[&str] = &["table", "from", "parent", "key", "fields"];
+
 const FIELD_KEYS: &[&str] = &[
     "column",
     "remote",
@@ -40,6 +46,17 @@ const CHILD_FIELD_KEYS: &[&str] = &[
     "values",
     "default",
     "direction",
+];
+
+/// The keys of each map of a mapping file, by the name that the map has in the schema; the file itself has none.
+pub const KEY_LISTS: &[(&str, &[&str])] = &[
+    ("", FILE_KEYS),
+    ("table", TABLE_KEYS),
+    ("changes", CHANGES_KEYS),
+    ("field", FIELD_KEYS),
+    ("phone", PHONE_KEYS),
+    ("child", CHILD_KEYS),
+    ("child_field", CHILD_FIELD_KEYS),
 ];
 
 /// A file as written.
@@ -94,7 +111,7 @@ pub(super) struct ChildSpec {
 pub(super) fn read(text: &str, problems: &Problems) -> Option<Spec> {
     let tree = parse(text, problems)?;
     let root = Value::root(&tree, problems);
-    let map = root.map(&["table", "fields", "children"])?;
+    let map = root.map(FILE_KEYS)?;
     let table = map.required("table").and_then(|value| table(&value));
     let mut fields = Vec::new();
     if let Some(list) = map.required("fields") {
@@ -129,7 +146,7 @@ pub(super) fn read(text: &str, problems: &Problems) -> Option<Spec> {
 }
 
 fn table(value: &Value<'_>) -> Option<TableSpec> {
-    let map = value.map(&["name", "key", "create", "changes", "deleted"])?;
+    let map = value.map(TABLE_KEYS)?;
     let name = map.required("name").and_then(|value| identifier(&value));
     let key = map.required("key").and_then(|value| identifier(&value));
     let create = map
@@ -154,7 +171,7 @@ fn table(value: &Value<'_>) -> Option<TableSpec> {
 
 fn changes(value: &Value<'_>) -> Option<ChangeMethod> {
     if value.is_map() {
-        let column = value.map(&["column"])?.required("column")?;
+        let column = value.map(CHANGES_KEYS)?.required("column")?;
         return identifier(&column).map(ChangeMethod::Column);
     }
     match value.text()? {
@@ -290,7 +307,7 @@ fn normalize(value: &Value<'_>) -> Option<Vec<Normalize>> {
 
 fn step(value: &Value<'_>) -> Option<Normalize> {
     let code = if value.is_map() {
-        value.map(&["phone"])?.required("phone")?
+        value.map(PHONE_KEYS)?.required("phone")?
     } else {
         let text = value.text()?;
         if let Some((_, step)) = Normalize::WORDS.iter().find(|(word, _)| *word == text) {
@@ -330,7 +347,7 @@ fn values(value: &Value<'_>) -> Option<Vec<(String, String)>> {
 }
 
 fn child(value: &Value<'_>) -> Option<ChildSpec> {
-    let map = value.map(&["table", "from", "parent", "key", "fields"])?;
+    let map = value.map(CHILD_KEYS)?;
     let table = map.required("table").and_then(|value| identifier(&value));
     let parent = map.required("parent").and_then(|value| identifier(&value));
     let from = map

@@ -24,7 +24,7 @@ mod tests;
 
 pub use children::CHILD_PARTS_MAX;
 pub use email::{EMAIL_MAX, LOCAL_PART_MAX, email_key};
-pub use file::{CHILDREN_MAX, FIELDS_MAX};
+pub use file::{CHILDREN_MAX, FIELDS_MAX, KEY_LISTS};
 pub use laws::LawBreach;
 pub use path::PATH_NAMES_MAX;
 pub use rules::{ChildPart, ChildRule, Field, Mapping, Role};
