@@ -107,7 +107,7 @@ fn document(mut root: Json, definitions: Json) -> Json {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{association_anywhere, data_sync, limits, settings};
+    use super::super::{association_anywhere, contactlist, data_sync, limits, settings};
     use super::*;
 
     /// The keys that each object of a schema has, by the name of its definition; the root's name is empty.
@@ -127,15 +127,26 @@ mod tests {
         lists
     }
 
+    /// Key lists of the readers in the form of [`keys_of`].
+    fn keys_read(lists: &[(&str, &[&str])]) -> Vec<(String, BTreeSet<String>)> {
+        let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        let mut lists: Vec<_> = lists
+            .iter()
+            .map(|(name, keys)| ((*name).to_owned(), owned(keys)))
+            .collect();
+        lists.sort();
+        lists
+    }
+
     #[test]
     fn every_key_of_the_reader_is_in_the_schema_and_no_other() {
-        let mut read: Vec<(String, BTreeSet<String>)> = [
+        let read = [
             ("", settings::ROOT_KEYS),
             ("http", settings::HTTP_KEYS),
             ("bridge", settings::BRIDGE_KEYS),
             ("mapping_files", settings::MAPPING_KEYS),
             ("limits", limits::LIMIT_KEYS),
-            ("contactlist", super::super::contactlist::KEYS),
+            ("contactlist", contactlist::KEYS),
             ("association-anywhere", association_anywhere::KEYS),
             ("urls", association_anywhere::URL_KEYS),
             ("details", association_anywhere::DETAIL_KEYS),
@@ -147,17 +158,12 @@ mod tests {
             ("tokens", data_sync::TOKEN_KEYS),
             ("tls", data_sync::TLS_KEYS),
             ("send", data_sync::SEND_KEYS),
-        ]
-        .into_iter()
-        .map(|(name, keys)| {
-            (
-                name.to_owned(),
-                keys.iter().map(|key| (*key).to_owned()).collect(),
-            )
-        })
-        .collect();
-        read.sort();
-        assert_eq!(keys_of(&config_schema()), read);
+        ];
+        assert_eq!(keys_of(&config_schema()), keys_read(&read));
+        assert_eq!(
+            keys_of(&mapping_schema()),
+            keys_read(crate::mapping::KEY_LISTS)
+        );
     }
 
     #[test]

@@ -1,0 +1,121 @@
+//! The files that `init` writes: a project that passes `check --offline` once its variables are set.
+//!
+//! Only the texts: whether a file is there already, and writing it, is the command's business.
+
+use crate::model::{Error, Result};
+
+/// A file to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StarterFile {
+    /// Its path in the project, with `/` between names.
+    pub path: &'static str,
+    /// Its content.
+    pub text: &'static str,
+}
+
+/// The variables of the environment that the starter of `contactlist` reads.
+pub const STARTER_VARIABLES: &[&str] = &["CRM_USERNAME", "CRM_PASSWORD"];
+
+/// The files for `kind`; `E-NOT-SUPPORTED` (exit 2) for one that this version can't synchronise.
+pub fn starter(kind: &str) -> Result<Vec<StarterFile>> {
+    match kind {
+        "contactlist" => Ok(vec![
+            StarterFile {
+                path: super::DEFAULT_FILE,
+                text: include_str!("starter/contactlist.yaml"),
+            },
+            StarterFile {
+                path: "mappings/contactlist.yaml",
+                text: include_str!("../../mappings/contactlist.yaml"),
+            },
+        ]),
+        _ => Err(Error::config(
+            "E-NOT-SUPPORTED",
+            format!("init: kind {kind} is not in this version; --kind contactlist is"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{DatabaseUrl, KINDS, RemoteSettings, Settings};
+    use super::*;
+    use crate::mapping::Mapping;
+    use crate::model::{DeletePolicy, Direction};
+    use crate::remote::contactlist::vocabulary;
+
+    fn load(text: &str, set: &[&str]) -> Result<Settings> {
+        let environment = |name: &str| set.contains(&name).then(|| "x".to_owned());
+        Settings::from_text(text, Path::new("bridge.yaml"), &environment)
+    }
+
+    #[test]
+    fn the_starter_loads_once_its_variables_are_set() {
+        let files = starter("contactlist").unwrap();
+        let settings = load(files[0].text, STARTER_VARIABLES).unwrap();
+        settings.ensure_supported().unwrap();
+        assert!(settings.warnings.is_empty());
+        let bridge = settings.bridge("members").unwrap();
+        bridge.ensure_supported().unwrap();
+        assert!(matches!(bridge.remote, RemoteSettings::ContactList(_)));
+        assert_eq!(bridge.database, DatabaseUrl::Sqlite("customers.db".into()));
+        assert_eq!(bridge.mapping.customer, Path::new(files[1].path));
+        assert_eq!(bridge.direction, Direction::Both);
+        assert_eq!(bridge.deletes, DeletePolicy::Apply);
+        let vocabulary = vocabulary(bridge.remote.time_zone());
+        let mapping = Mapping::load(files[1].path, files[1].text, &vocabulary).unwrap();
+        mapping.check_direction(bridge.direction).unwrap();
+    }
+
+    #[test]
+    fn the_starter_names_each_variable_that_is_not_set() {
+        let files = starter("contactlist").unwrap();
+        let error = load(files[0].text, &[]).unwrap_err().to_string();
+        for name in STARTER_VARIABLES {
+            assert!(
+                error.contains(&format!("E-SECRET {name} is not set")),
+                "{error}"
+            );
+        }
+        assert_eq!(error.lines().count(), STARTER_VARIABLES.len());
+    }
+
+    #[test]
+    fn what_stands_in_comments_would_load_too() {
+        let files = starter("contactlist").unwrap();
+        let key = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(key.path(), "00".repeat(32)).unwrap();
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        let mut text: String = files[0]
+            .text
+            .lines()
+            .map(|line| match line.trim_start().strip_prefix("# ") {
+                Some(rest)
+                    if rest.split_once(':').is_some_and(|(key, _)| {
+                        key.bytes()
+                            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                    }) =>
+                {
+                    line.replacen("# ", "", 1) + "\n"
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        text = text.replace("/etc/contactbridge/key", &key.path().display().to_string());
+        text = text.replace("company-ca.pem", &ca.path().display().to_string());
+        let settings = load(&text, STARTER_VARIABLES).unwrap();
+        let bridge = settings.bridge("members").unwrap();
+        assert!(settings.state_key.is_some() && !bridge.enabled && bridge.schedule.is_some());
+    }
+
+    #[test]
+    fn kinds_to_come_are_refused_by_name() {
+        for (kind, _) in KINDS.iter().filter(|(kind, _)| *kind != "contactlist") {
+            let error = starter(kind).unwrap_err();
+            assert_eq!(error.code(), "E-NOT-SUPPORTED");
+            assert!(error.message().contains(kind));
+        }
+    }
+}
