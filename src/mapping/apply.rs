@@ -10,10 +10,12 @@
 use crate::model::{Canonical, Cell, ColumnKind, DateStyle, Document, FieldProblem, Scalar};
 
 use super::convert;
+use super::lens::ScalarPath;
 use super::normalize::normalized;
-use super::path::ScalarPath;
 use super::rules::{Generate, Mapping, Rule, Source};
 
+// The names say which side is read; `from_` and `self` go together here.
+#[allow(clippy::wrong_self_convention)]
 impl Mapping {
     /// The canonical values of a remote record, one per field. Absent, empty and the service's sentinel are `None`.
     pub fn from_remote(&self, document: &Document) -> Vec<Result<Canonical, FieldProblem>> {
@@ -28,7 +30,7 @@ impl Mapping {
         self.rules
             .iter()
             .enumerate()
-            .map(|(at, rule)| rule.from_cell(cells.get(at).unwrap_or(&Cell::Null), &self.dates))
+            .map(|(at, rule)| rule.local(cells.get(at).unwrap_or(&Cell::Null), &self.dates))
             .collect()
     }
 
@@ -120,7 +122,7 @@ impl Rule {
         dates: &DateStyle,
     ) -> Result<Canonical, FieldProblem> {
         if let Some(values) = &self.values {
-            return values.from_remote(text);
+            return values.column_value(text);
         }
         if self.kind == ColumnKind::Text && scalar != Scalar::DateTime {
             return normalized(text, &self.normalize);
@@ -141,11 +143,7 @@ impl Rule {
         }
     }
 
-    pub(super) fn from_cell(
-        &self,
-        cell: &Cell,
-        dates: &DateStyle,
-    ) -> Result<Canonical, FieldProblem> {
+    pub(super) fn local(&self, cell: &Cell, dates: &DateStyle) -> Result<Canonical, FieldProblem> {
         self.normal(convert::from_cell(self.kind, cell, dates, self.pushed)?)
     }
 
@@ -170,7 +168,7 @@ impl Rule {
             path.check(document)?;
             texts.push(match (value, &self.values) {
                 (None, _) => convert::nothing(path.scalar(), dates)?,
-                (Some(value), Some(values)) => values.to_remote(value)?.to_owned(),
+                (Some(value), Some(values)) => values.remote_value(value)?.to_owned(),
                 (Some(value), None) => convert::to_remote(self.kind, path.scalar(), value, dates)?,
             });
         }

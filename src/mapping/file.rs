@@ -2,7 +2,7 @@
 //!
 //! Every problem of the spelling is reported with its line, and reading goes on. Nothing here knows a vocabulary.
 
-use crate::config::{Mark, Problems, Value, parse};
+use crate::config::{Mark, Problems, Sources, Value, fill_in, parse};
 use crate::model::{ChangeMethod, ColumnKind, ConflictPolicy, Direction};
 
 use super::normalize::Normalize;
@@ -108,8 +108,11 @@ pub(super) struct ChildSpec {
 }
 
 /// Reads a file. Parts that can't be read are left out, and `problems` says so.
-pub(super) fn read(text: &str, problems: &Problems) -> Option<Spec> {
-    let tree = parse(text, problems)?;
+pub(super) fn read(text: &str, sources: Option<Sources<'_>>, problems: &Problems) -> Option<Spec> {
+    let mut tree = parse(text, problems)?;
+    if let Some(sources) = sources {
+        fill_in(&mut tree, sources, problems);
+    }
     let root = Value::root(&tree, problems);
     let map = root.map(FILE_KEYS)?;
     let table = map.required("table").and_then(|value| table(&value));

@@ -6,7 +6,7 @@
 use crate::model::{ColumnKind, DateStyle, Scalar};
 
 use super::dates;
-use super::path::{ListPath, ScalarPath};
+use super::lens::{ListPath, ScalarPath};
 use super::rules::{Rule, Source};
 
 /// Raised when the same rule would compare differently than in a release before.

@@ -110,10 +110,7 @@ impl Rule {
         }
         let mut probes: Vec<String> = PROBES
             .iter()
-            .filter_map(|text| {
-                self.from_cell(&Cell::Text((*text).to_owned()), dates)
-                    .ok()?
-            })
+            .filter_map(|text| self.local(&Cell::Text((*text).to_owned()), dates).ok()?)
             .collect();
         probes.dedup();
         probes
@@ -123,7 +120,7 @@ impl Rule {
         probes.iter().find_map(|probe| {
             let value = Some(probe.clone());
             let cell = convert::to_cell(self.kind, &value);
-            (self.from_cell(&cell, dates) != Ok(value)).then(|| {
+            (self.local(&cell, dates) != Ok(value)).then(|| {
                 "what is written to the column is not what is read from it again; `normalize` must leave its own result as it is"
                     .to_owned()
             })

@@ -1,11 +1,13 @@
 //! Mapping files: from YAML to rules, and from documents to rows and back.
 //!
-//! A mapping is read (`file`), held against the vocabulary of its kind of remote (`compile`), tried against its round-trip
+//! A mapping is read (`file`), held against the vocabulary of its kind of remote (`compile`, with `sources`, `typing`,
+//! `parts` and `collisions`), tried against its round-trip
 //! laws (`laws`) and then applied to records (`apply`, `children`). It is pure: no clock, no randomness, no store, no
 //! network; and it logs nothing, because it sees values. It must not know links, bases or policies beyond naming them.
 
 mod apply;
 mod children;
+mod collisions;
 mod compile;
 mod convert;
 mod dates;
@@ -13,10 +15,14 @@ mod email;
 mod file;
 mod fingerprint;
 mod laws;
+mod lens;
 mod normalize;
+mod parts;
 mod path;
 mod rules;
+mod sources;
 mod template;
+mod typing;
 mod values;
 
 #[cfg(test)]

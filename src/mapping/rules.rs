@@ -4,8 +4,8 @@
 
 use crate::model::{Canonical, ColumnKind, ConflictPolicy, DateStyle, Direction, Layout, Scalar};
 
+use super::lens::{ListPath, ScalarPath};
 use super::normalize::Normalize;
-use super::path::{ListPath, ScalarPath};
 use super::template::Template;
 use super::values::Values;
 

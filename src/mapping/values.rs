@@ -36,7 +36,7 @@ impl Values {
     }
 
     /// The column value of a remote text. Spaces around it, which editors leave, don't matter.
-    pub(super) fn from_remote(&self, text: &str) -> Result<Canonical, FieldProblem> {
+    pub(super) fn column_value(&self, text: &str) -> Result<Canonical, FieldProblem> {
         let find = |text: &str| {
             self.pairs
                 .iter()
@@ -53,7 +53,7 @@ impl Values {
     }
 
     /// The remote text of a column value.
-    pub(super) fn to_remote(&self, value: &str) -> Result<&str, FieldProblem> {
+    pub(super) fn remote_value(&self, value: &str) -> Result<&str, FieldProblem> {
         self.pairs
             .iter()
             .find(|(column, _)| column == value)
@@ -90,12 +90,12 @@ mod tests {
     #[test]
     fn values_go_both_ways_and_unknown_ones_are_problems() {
         let table = values(&[("gold", "G"), ("silver", "S")]).unwrap();
-        assert_eq!(table.from_remote("G"), Ok(Some("gold".into())));
-        assert_eq!(table.from_remote(" G "), Ok(Some("gold".into())));
-        assert_eq!(table.from_remote(" "), Ok(None));
-        assert_eq!(table.from_remote("g").unwrap_err().code, "Q-VALUE");
-        assert_eq!(table.to_remote("silver"), Ok("S"));
-        assert_eq!(table.to_remote("S").unwrap_err().code, "Q-VALUE");
+        assert_eq!(table.column_value("G"), Ok(Some("gold".into())));
+        assert_eq!(table.column_value(" G "), Ok(Some("gold".into())));
+        assert_eq!(table.column_value(" "), Ok(None));
+        assert_eq!(table.column_value("g").unwrap_err().code, "Q-VALUE");
+        assert_eq!(table.remote_value("silver"), Ok("S"));
+        assert_eq!(table.remote_value("S").unwrap_err().code, "Q-VALUE");
     }
 
     #[test]
