@@ -7,6 +7,22 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{Cell, Digest, LocalKey, RemoteId, Result};
 
+#[cfg(test)]
+mod contract;
+mod dialect;
+mod digest;
+mod fold;
+mod instant;
+mod problem;
+mod sqlite;
+
+pub use dialect::{Dialect, bookkeeping_sql};
+pub use problem::{Description, JournalState, Problem};
+pub use sqlite::{
+    DEFAULT_APPLIED_KEPT, DEFAULT_BUSY_TIMEOUT, DEFAULT_CACHE_KIB, DEFAULT_COLUMN_OVERLAP,
+    DEFAULT_FIND_INDEX_ROWS, DEFAULT_MAX_CHANGED_KEYS, SqliteLocal, SqliteOptions,
+};
+
 /// What [`Local::meta`] finds in `contactbridge_meta` for this bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalMeta {
