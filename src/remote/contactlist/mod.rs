@@ -5,6 +5,7 @@
 //! It must not know mappings, links or the state, and it decides nothing about a record beyond what the wire says.
 
 mod calls;
+mod client;
 mod decode;
 mod encode;
 mod envelope;
@@ -15,6 +16,7 @@ mod feed_tests;
 mod outcome;
 mod schema;
 mod seam;
+mod transport;
 mod vocabulary;
 pub mod wire;
 
@@ -27,6 +29,7 @@ use crate::model::{Document, Error, Node, RemoteId, Result, Stamp, Vocabulary};
 use crate::remote::{Address, Deleted, Found, LookUp, Outgoing, Pushed, Remote};
 
 pub use calls::{Calls, ListPage};
+pub use client::{ClientOptions, DEFAULT_RETRY_PAUSE, RetryLimits, SoapCalls};
 pub use decode::{
     ListAnswer, Reading, decode_delete, decode_list, decode_look_up, decode_update_insert,
 };
@@ -45,6 +48,7 @@ pub use feed::{
 };
 pub use outcome::{Asker, Reply, delete_outcome, list_outcome, look_up_outcome, push_outcome};
 pub use schema::{NAMESPACE, NO_DATE};
+pub use transport::{CallLimits, Surroundings};
 pub use vocabulary::vocabulary;
 
 /// A ContactList site, reached through any [`Calls`].

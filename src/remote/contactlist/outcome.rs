@@ -96,7 +96,7 @@ pub fn delete_outcome(reply: &Reply, reading: &Reading, asker: Asker<'_>) -> Res
 }
 
 /// Whether the fault refuses the credentials, whatever the call.
-pub fn refuses_credentials(reply: &Reply) -> bool {
+pub(super) fn refuses_credentials(reply: &Reply) -> bool {
     if matches!(reply.status, 401 | 403) {
         return true;
     }
@@ -109,7 +109,7 @@ pub fn refuses_credentials(reply: &Reply) -> bool {
 }
 
 /// An error for credentials that were refused.
-pub fn credentials_error(operation: &str, site_id: i32) -> Error {
+pub(super) fn credentials_error(operation: &str, site_id: i32) -> Error {
     Error::unreachable(
         "E-AUTH",
         format!(
@@ -196,5 +196,17 @@ fn fault_error(fault: &Fault, operation: &str, asker: Asker<'_>) -> Error {
                 sentence(fault, asker.secrets)
             ),
         ),
+    }
+}
+
+/// Whether the same question may be answered well a little later: the service failed, rather than refused.
+pub(super) fn is_passing_failure(reply: &Reply, error: &Error) -> bool {
+    match error.code() {
+        "E-BODY-TRUNCATED" => true,
+        "E-SOAP-NOTXML" => reply.status >= 500,
+        "E-SOAP-FAULT" => {
+            decode_fault(&reply.body).is_some_and(|fault| meaning(&fault) == Meaning::Failure)
+        }
+        _ => false,
     }
 }
