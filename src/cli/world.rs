@@ -153,6 +153,24 @@ impl World for RealWorld {
     }
 }
 
+impl crate::remote::contactlist::Surroundings for RealWorld {
+    fn now(&self) -> DateTime<Utc> {
+        World::now(self)
+    }
+
+    fn monotonic(&self) -> Duration {
+        World::monotonic(self)
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        World::random(self, bytes);
+    }
+
+    fn pause(&self, duration: Duration) -> futures::future::BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
 /// Does not come back where SIGKILL exists.
 fn kill_this_process() -> Error {
     #[cfg(unix)]
