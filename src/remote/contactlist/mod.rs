@@ -6,6 +6,8 @@
 
 mod calls;
 mod client;
+#[cfg(test)]
+mod client_tests;
 mod decode;
 mod encode;
 mod envelope;
