@@ -13,12 +13,6 @@ use super::reader::Value;
 use super::schema::or_placeholder;
 use super::units::{show_duration, show_size};
 
-/// A percentage of `max_deletes` never forbids fewer deletions than this (user contract, section 1).
-pub const MAX_DELETES_FLOOR: u64 = 5;
-
-/// A percentage of `max_changes` never forbids fewer updates than this (user contract, section 1).
-pub const MAX_CHANGES_FLOOR: u64 = 50;
-
 /// How a limit is written.
 trait Form<T> {
     fn read(&self, value: &Value<'_>) -> Option<T>;
@@ -192,8 +186,6 @@ limits! {
     /// Updates in one run, per side, likewise (guard `changes`); not applied to a first load. A mass edit is common, a
     /// change of nearly everything is usually a mistake; a percentage never forbids fewer than 50.
     max_changes: Threshold = DEFAULT_MAX_CHANGES, Threshold::Percent(80.0), Share;
-    /// A full read that finds fewer than this share of the records known before stops the run (guard `emptied`).
-    emptied: Threshold = DEFAULT_EMPTIED, Threshold::Percent(50.0), Share;
     /// Calls to the remote per second, or `unlimited`. A shared service bears five without notice.
     requests_per_second: Option<f64> = DEFAULT_REQUESTS_PER_SECOND, Some(5.0), Rate(0.01, 1000.0);
     /// Calls that may be made at once after a pause, beyond the rate: two seconds' worth.
@@ -206,12 +198,11 @@ limits! {
     overlap: Duration = DEFAULT_OVERLAP, Duration::from_millis(10 * MINUTE), Time(2 * SECOND, 7 * DAY);
     /// How long a call without an answer may still take effect; a create is not looked for, nor repeated, before.
     settle: Duration = DEFAULT_SETTLE, Duration::from_millis(60 * SECOND), Time(0, HOUR);
-    /// Records by which neighbouring pages overlap, so that a set that moves while it is read is noticed.
-    page_overlap: u32 = DEFAULT_PAGE_OVERLAP, 2, Whole(1, 50);
+    /// Records by which neighbouring pages overlap, so that a set that moves while it is read is noticed. Five heal a
+    /// shift of up to four records and cost a twentieth more pages.
+    page_overlap: u32 = DEFAULT_PAGE_OVERLAP, 5, Whole(1, 50);
     /// How often a scan starts again because the set moved, before it is given up until the next run.
     scan_attempts: u32 = DEFAULT_SCAN_ATTEMPTS, 3, Whole(1, 20);
-    /// How often a write that reading back does not show is tried, before the field or record is held.
-    push_attempts: u32 = DEFAULT_PUSH_ATTEMPTS, 3, Whole(1, 20);
     /// How long a connection may take to open.
     connect_timeout: Duration = DEFAULT_CONNECT_TIMEOUT, Duration::from_millis(10 * SECOND), Time(100, 10 * MINUTE);
     /// How long an answer may pause.
@@ -254,8 +245,6 @@ limits! {
     lock_wait: Duration = DEFAULT_LOCK_WAIT, Duration::from_millis(30 * SECOND), Time(0, HOUR);
     /// Records in quarantine from which on every report says so loudly.
     quarantine_loud: u32 = DEFAULT_QUARANTINE_LOUD, 100, Whole(1, 10_000_000);
-    /// Known records that are looked for at the start of a run, to notice a wrong site or database (guard `site`).
-    site_sample: u32 = DEFAULT_SITE_SAMPLE, 20, Whole(1, 1000);
 }
 
 impl Limits {
@@ -349,14 +338,13 @@ mod tests {
     #[test]
     fn absurd_limits_are_out_of_range() {
         let (limits, problems) = read(
-            "prefetch: -5\nrequests_per_second: 1e9\nmax_deletes: 101%\nmax_changes: -1\nemptied: x%\nmax_text: lots\noverlap: 1s\nbatch: [1]\nrequests_per_secnd: 1\n",
+            "prefetch: -5\nrequests_per_second: 1e9\nmax_deletes: 101%\nmax_changes: x%\nmax_text: lots\noverlap: 1s\nbatch: [1]\nrequests_per_secnd: 1\n",
         );
         let words = [
             "E-CFG-VALUE prefetch: -5 is out of range (1 .. 32)",
             "requests_per_second: 1e9 is out of range (0.01 .. 1000)",
             "max_deletes: 101% is out of range (0% .. 100%)",
-            "max_changes: -1 is out of range",
-            "emptied: x% is neither a count nor a percentage",
+            "max_changes: x% is neither a count nor a percentage",
             "max_text: lots is not a size",
             "overlap: 1s is out of range (2s .. 7d)",
             "batch: a list found where a whole number is needed",

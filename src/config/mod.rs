@@ -35,7 +35,7 @@ pub use data_sync::{
 pub use database::{DatabaseUrl, ServerUrl, StateLocation};
 pub use fill::{DEFAULT_SECRET_SIZE_MAX, Environment, Sources, fill_in, process_environment, wipe};
 pub use find::{DEFAULT_FILE, FILE_VARIABLE, Found, find, read};
-pub use limits::{LIMIT_KEYS, Limits, MAX_CHANGES_FLOOR, MAX_DELETES_FLOOR};
+pub use limits::{LIMIT_KEYS, Limits};
 pub use problems::{CONFIG_CODES, Codes, DEFAULT_PROBLEMS_MAX, MAPPING_CODES, Problem, Problems};
 pub use reader::{MapReader, Value, nearest};
 pub use schedule::{CronLine, Schedule};
