@@ -45,6 +45,13 @@ pub struct Global {
     pub log_format: Format,
 }
 
+impl Global {
+    /// Whether a progress line is wanted: lines of a log would tear it.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && self.verbose == 0 && self.log_format == Format::Text
+    }
+}
+
 /// The form of results or logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {

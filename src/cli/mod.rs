@@ -6,11 +6,13 @@
 mod args;
 mod completions;
 mod exit;
+mod init;
 mod links;
 mod logging;
 mod output;
 mod progress;
 mod project;
+mod schema;
 mod simulate;
 mod status;
 mod version;
@@ -96,6 +98,8 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Run => Err(not_in_this_version("run")),
         Command::Enqueue { .. } => Err(not_in_this_version("enqueue")),
         Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
+        Command::Init { kind } => init::run(kind, config, output),
+        Command::Schema { file, sql } => schema::run(file, sql, output),
         Command::Status => status::run(config, output),
         Command::Simulate { kind } => simulate::run(kind, output).await,
         _ => Err(not_in_this_version("this command")),

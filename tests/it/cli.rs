@@ -234,3 +234,70 @@ fn an_unset_variable_is_named_and_its_command_ends_with_2() {
         .exits(2)
         .complains("CRM_PASSWORD");
 }
+
+#[test]
+fn init_writes_a_project_and_never_overwrites_a_file() {
+    let (directory, binary) = anywhere();
+    let json = binary.line("init --format json").exits(0).quietly().json();
+    assert_eq!(
+        json["written"],
+        serde_json::json!(["bridge.yaml", "mappings/contactlist.yaml"])
+    );
+    let bridge = directory.path().join("bridge.yaml");
+    let written = std::fs::read_to_string(&bridge).expect("a file");
+    assert!(written.contains("kind: contactlist"));
+
+    std::fs::write(&bridge, "mine").expect("a file");
+    binary
+        .line("init")
+        .exits(2)
+        .complains("bridge.yaml exists already");
+    assert_eq!(std::fs::read_to_string(&bridge).expect("a file"), "mine");
+
+    // Half of it is there: nothing is added.
+    std::fs::remove_file(&bridge).expect("a file");
+    binary
+        .line("init")
+        .exits(2)
+        .complains("contactlist.yaml exists already");
+    assert!(!bridge.exists());
+
+    binary
+        .line("init --kind data-sync -c other/bridge.yaml")
+        .exits(2)
+        .complains("not in this version");
+    binary.line("init -c other/b.yaml").exits(0);
+    assert!(
+        directory
+            .path()
+            .join("other/mappings/contactlist.yaml")
+            .exists()
+    );
+}
+
+#[test]
+fn schema_prints_one_document_a_file_and_the_sql() {
+    let (_directory, binary) = anywhere();
+    for line in [
+        "schema bridge",
+        "schema mapping",
+        "schema",
+        "schema bridge --format json",
+    ] {
+        let json = binary.line(line).exits(0).quietly().json();
+        assert!(json.is_object(), "{line}");
+    }
+    assert!(binary.line("schema").json()["bridge.yaml"].is_object());
+    let sql = binary.line("schema --sql").exits(0).quietly().stdout;
+    let database = rusqlite::Connection::open_in_memory().expect("a database");
+    database.execute_batch(&sql).expect("SQL that SQLite takes");
+    for table in [
+        "contactbridge_meta",
+        "contactbridge_applied",
+        "contactbridge_links",
+    ] {
+        database
+            .prepare(&format!("SELECT * FROM {table}"))
+            .unwrap_or_else(|_| panic!("no {table} in\n{sql}"));
+    }
+}
