@@ -4,6 +4,8 @@
 //! no `+tags`, no look-alike letters. It is for matching and for noticing collisions, and is never written anywhere
 //! (hazard H-45). Keys are equal only where people would call the addresses the same one.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 
 use crate::model::FieldProblem;
@@ -29,7 +31,7 @@ fn refused(reason: &str) -> FieldProblem {
 pub fn email_key(text: &str) -> Result<String, FieldProblem> {
     let (local, domain) = parts(text)?;
     // Letter by letter, so that a letter's place in the word (final sigma) makes no difference.
-    let local: String = local.chars().flat_map(char::to_lowercase).nfc().collect();
+    let local = lowered(&local);
     let domain = a_labels(&domain)?;
     checked(local, '@', &domain)
 }
@@ -41,8 +43,8 @@ pub fn email_key(text: &str) -> Result<String, FieldProblem> {
 pub(super) fn normal_email(text: &str) -> Result<String, FieldProblem> {
     let (local, domain) = parts(text)?;
     a_labels(&domain)?;
-    let domain: String = domain.chars().flat_map(char::to_lowercase).nfc().collect();
-    // Lower-casing may have turned the domain into one that IDNA reads differently.
+    let domain = lowered(&domain);
+    // Lower-casing may have turned the domain into one that IDNA refuses.
     a_labels(&domain)?;
     checked(local, '@', &domain)
 }
@@ -62,7 +64,11 @@ fn parts(text: &str) -> Result<(String, String), FieldProblem> {
     if text.len() > 4 * EMAIL_MAX {
         return Err(refused("longer than an e-mail address may be"));
     }
-    let text: String = text.nfc().collect();
+    let text: Cow<'_, str> = if text.is_ascii() {
+        text.into()
+    } else {
+        text.nfc().collect::<String>().into()
+    };
     if text.chars().any(|c| c.is_control() || is_unseen(c)) {
         return Err(refused("an e-mail address with an invisible character"));
     }
@@ -94,17 +100,41 @@ fn is_unseen(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+fn lowered(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.chars().flat_map(char::to_lowercase).nfc().collect()
+}
+
 fn a_labels(domain: &str) -> Result<String, FieldProblem> {
     let bad = || refused("an e-mail address with a domain that can't be");
-    let ascii = idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::STD3)
-        .map_err(|_| bad())?;
+    let ascii = if is_plain(domain) {
+        domain.to_ascii_lowercase()
+    } else {
+        idna_labels(domain).ok_or_else(bad)?
+    };
     let fits = ascii
         .split('.')
         .all(|label| (1..=63).contains(&label.len()));
     if !fits || ascii.contains('@') {
         return Err(bad());
     }
-    Ok(ascii.into_owned())
+    Ok(ascii)
+}
+
+fn idna_labels(domain: &str) -> Option<String> {
+    idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::STD3)
+        .ok()
+        .map(Cow::into_owned)
+}
+
+/// Nearly all domains: IDNA would only lower their case.
+fn is_plain(domain: &str) -> bool {
+    domain
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+        && !domain.to_ascii_lowercase().contains("xn--")
 }
 
 #[cfg(test)]
@@ -237,6 +267,12 @@ mod tests {
             if let Ok(key) = email_key(&text) {
                 prop_assert_eq!(email_key(&key), Ok(key));
             }
+        }
+
+        #[test]
+        fn plain_domains_are_what_idna_makes_of_them(domain in "[a-zA-Z0-9.-]{1,12}") {
+            prop_assume!(is_plain(&domain));
+            prop_assert_eq!(idna_labels(&domain), Some(domain.to_ascii_lowercase()));
         }
 
         #[test]
