@@ -104,3 +104,20 @@ pub struct BridgeReport {
     #[serde(skip)]
     pub failure: Option<ErrorKind>,
 }
+
+/// One line of a plan: what a run would do to one record. Field names only, never values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlanItem {
+    /// `create`, `update`, `delete`, `link` or `hold`.
+    pub action: &'static str,
+    /// The side that would be written: `local`, `remote`, or `both`; for `hold`, where the record is.
+    pub side: &'static str,
+    /// The row's key, where known.
+    pub local: Option<String>,
+    /// The contact's id, where known.
+    pub remote: Option<String>,
+    /// The columns concerned.
+    pub fields: Vec<String>,
+    /// Why, in a few words, where it is not plain.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,303 @@
+//! Carries the plan out: rows first, then contacts, deletions last; and ends the run.
+
+use crate::local::{Local, RowWrite};
+use crate::model::{Direction, RemoteItem, Result, Stamp, World};
+use crate::remote::{Deleted, Found, LookUp, Remote};
+use crate::state::{Batch, StateStore, Table};
+
+use super::Engine;
+use super::collect::split;
+use super::memory::{
+    FORMAT, Intent, IntentKind, Link, Memory, RANGE, Side, dirty_remote, put_facts, put_json,
+};
+use super::plan::{remote_edited, remote_unchanged};
+use super::run::{Action, Hold, Pushing, Run, Task};
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    pub(crate) async fn apply(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        if !run.held_batch.is_empty() {
+            let batch = std::mem::take(&mut run.held_batch);
+            self.store.commit(batch).await?;
+        }
+        let (mut rows, mut updates, mut creates, mut deletes, mut dead) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for task in tasks {
+            if let Action::Settle(merged) = &task.action {
+                run.conflicts += merged.conflicts().count() as u64;
+            }
+            match &task.action {
+                Action::Settle(merged) if merged.to_remote().next().is_some() => updates.push(task),
+                Action::CreateRemote | Action::RestoreRemote => creates.push(task),
+                Action::DeleteRemote => deletes.push(task),
+                // Deletions come after creates and updates, so that a merge in the CRM loses nobody (H-41).
+                Action::DeleteLocal | Action::Bury => dead.push(task),
+                _ => rows.push(task),
+            }
+        }
+        self.settle(run, rows).await?;
+        self.push_updates(run, updates).await?;
+        self.push_creates(run, creates).await?;
+        self.delete_contacts(run, deletes).await?;
+        self.settle(run, dead).await?;
+        run.last_try = true;
+        let refused = std::mem::take(&mut run.refused);
+        self.settle(run, refused).await
+    }
+
+    /// One page of a first load: made into rows at once.
+    pub(crate) async fn load_page(&mut self, run: &mut Run, items: Vec<RemoteItem>) -> Result<()> {
+        let (records, bad) = split(items);
+        for record in bad {
+            self.hold_bad(run, record);
+        }
+        let ids: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
+        let links = Memory::new(self.store).links(&ids).await?;
+        let mut tasks = Vec::with_capacity(records.len());
+        for (record, link) in records.iter().zip(links) {
+            run.seen.insert(super::collect::seen_mark(&record.id));
+            if record.deleted {
+                run.pull.unchanged += 1;
+                continue;
+            }
+            let view = self.view(run, record);
+            match link {
+                // Read twice: the overlap of pages, or a scan that began anew. What changed meanwhile is for the next run.
+                Some(link) if remote_unchanged(&link, &view) => {}
+                Some(link) => {
+                    run.held_batch
+                        .put(Table::Inbox, dirty_remote(&link.remote), Vec::new())
+                }
+                None => {
+                    let twice = view
+                        .external
+                        .is_some_and(|external| !run.externals.insert(external));
+                    let action = if twice {
+                        let reason = "Another contact has this External ID already. See `review show`, then `review resolve --separate`".to_owned();
+                        Action::Hold("E-EXT-NOT-UNIQUE", reason, Vec::new())
+                    } else {
+                        Action::CreateLocal
+                    };
+                    tasks.push(Task::newcomer(Some(view), None, action));
+                }
+            }
+        }
+        self.settle(run, tasks).await
+    }
+
+    /// Deletes contacts one by one: looked at afresh, announced, deleted, and proved to be gone.
+    async fn delete_contacts(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let mut done = Vec::new();
+        for mut task in tasks {
+            self.check_signal()?;
+            let Some(link) = task.link.clone() else {
+                continue;
+            };
+            match self.contact_of(run, &link).await? {
+                Some(view)
+                    if !remote_unchanged(&link, &view)
+                        && remote_edited(&run.fields, &link, &view)
+                        && self.rules.direction == Direction::Both =>
+                {
+                    // P4: edited in the CRM since we looked: the edit wins.
+                    (task.remote, task.from_remote, task.action) =
+                        (Some(view), true, Action::RestoreLocal);
+                    done.push(task);
+                    continue;
+                }
+                _ => {}
+            }
+            let mut batch = Batch::new();
+            let key = dirty_remote(&link.remote);
+            put_json(
+                &mut batch,
+                Table::Intent,
+                key.clone(),
+                &self.delete_intent(run, &link),
+            );
+            self.store.commit(batch).await?;
+            self.world.checkpoint("C5").await?;
+            self.check_fence(run).await?;
+            run.wrote = true;
+            let deleted = self.remote.delete(&link.remote).await?;
+            self.world.checkpoint("send").await?;
+            let gone = self.contact_of(run, &link).await?.is_none();
+            task.extra.remove(Table::Intent, key);
+            match (gone, deleted) {
+                (true, _) => {
+                    self.local
+                        .apply(&run.fence, &[RowWrite::Unlink(link.local.clone())])
+                        .await?;
+                    done.push(task);
+                }
+                (false, Deleted::Refused(reason)) => {
+                    task.holds.push(Hold {
+                        code: "E-DELETE-REFUSED",
+                        reason: format!("The CRM refused to delete the contact: {reason}"),
+                        fields: Vec::new(),
+                    });
+                    self.hold_push(run, task).await?;
+                }
+                (false, Deleted::Done | Deleted::Unknown) => {
+                    task.extra
+                        .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                    task.holds.push(Hold {
+                        code: "E-DELETE-IGNORED",
+                        reason: "The CRM still shows the contact after it was deleted".into(),
+                        fields: Vec::new(),
+                    });
+                    self.hold_push(run, task).await?;
+                }
+            }
+        }
+        self.settle(run, done).await
+    }
+
+    /// Nothing could be sent for this task: what waits is written down.
+    pub(crate) async fn hold_push(&mut self, run: &mut Run, mut task: Task) -> Result<()> {
+        let mut batch = std::mem::take(&mut task.extra);
+        for hold in &task.holds {
+            self.quarantine_hold(run, Side::Local, &task, hold, &mut batch);
+        }
+        run.push.held += 1;
+        run.pull.unchanged += u64::from(task.from_remote);
+        task.pushed = Pushing::Held;
+        self.store.commit(batch).await
+    }
+
+    fn delete_intent(&self, run: &Run, link: &Link) -> Intent {
+        Intent {
+            format: FORMAT,
+            kind: IntentKind::Delete,
+            local: link.local.clone(),
+            remote: Some(link.remote.clone()),
+            identity: None,
+            sent: Vec::new(),
+            before: Vec::new(),
+            local_after: Vec::new(),
+            mapping: run.facts.mapping,
+            epoch: run.facts.epoch,
+            at: self.world.now(),
+            tries: 0,
+        }
+    }
+
+    /// The contact of a link as it is now; `None` when it is gone.
+    pub(crate) async fn contact_of(
+        &self,
+        run: &Run,
+        link: &Link,
+    ) -> Result<Option<super::view::RemoteView>> {
+        match self
+            .remote
+            .look_up(&LookUp::Id(link.remote.clone()))
+            .await?
+        {
+            Found::Item(item) => match *item {
+                RemoteItem::Record(record) if record.deleted => Ok(None),
+                RemoteItem::Record(record) => Ok(Some(self.view(run, &record))),
+                RemoteItem::Bad(_) => Err(crate::model::Error::unreachable(
+                    "E-LOOKUP",
+                    "The contact was found but can't be read; it is left alone",
+                )),
+            },
+            Found::Nothing => Ok(None),
+        }
+    }
+
+    /// H-67: another run may have overtaken this one since its last write.
+    pub(crate) async fn check_fence(&mut self, run: &Run) -> Result<()> {
+        match self.local.meta().await? {
+            Some(meta) if meta.store_id != run.fence.store_id || meta.epoch > run.fence.epoch => {
+                Err(crate::model::Error::new(
+                    crate::model::ErrorKind::Busy,
+                    "E-FENCED",
+                    "Another run has overtaken this one; nothing more is sent",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// C2 and C9: the watermark moves now that everything below it is applied, equal or held; then the run is recorded.
+    pub(crate) async fn finish(&mut self, run: &mut Run) -> Result<()> {
+        for durable in std::mem::take(&mut run.behind) {
+            durable.await?;
+        }
+        let mut batch = std::mem::take(&mut run.held_batch);
+        for key in self.vanished_strangers(run).await? {
+            batch.remove(Table::Stranger, key);
+        }
+        self.drop_old_settled(&mut batch).await?;
+        let complete =
+            run.full && (run.scan_end.is_some() || self.rules.direction == Direction::Push);
+        if let Some(end) = run.scan_end.clone() {
+            self.move_watermark(run, &end);
+            if complete {
+                run.facts.last_full_count = end.count;
+            }
+        }
+        if complete {
+            run.facts.last_full = Some(self.world.now());
+            // A re-link settles nothing: the next run compares everything, as at a first meeting.
+            run.facts.full_due = run.relink;
+            run.facts.relink = false;
+        }
+        if run.local_position.is_some() {
+            run.facts.local_position.clone_from(&run.local_position);
+        }
+        run.facts.last_good = Some(self.world.now());
+        if run.wrote || run.relink {
+            run.facts.generation += 1;
+        }
+        put_facts(&mut batch, &run.facts);
+        self.store.commit(batch).await?;
+        self.world.checkpoint("C9.state").await?;
+        if run.wrote || run.relink {
+            self.local.seal(&run.fence, run.facts.generation).await?;
+            self.world.checkpoint("C9.database").await?;
+        }
+        Ok(())
+    }
+
+    /// W' = min(newest stamp seen, server time at the start of the scan); it waits at the start of a repeated hour (H-04 to H-08).
+    fn move_watermark(&self, run: &mut Run, end: &crate::remote::ScanEnd) {
+        let old = run.facts.watermark;
+        let Some(newest) = end.newest.or(old.map(Stamp)) else {
+            return;
+        };
+        let Some(limit) = end.server_time else { return };
+        let mut watermark = newest.min(limit);
+        // Inside a repeated hour, and until the overlap after it, wall times can't be ordered: stay at the hour's beginning.
+        let overlap =
+            chrono::Duration::from_std(self.rules.overlap).unwrap_or(chrono::Duration::minutes(10));
+        let mut probe = watermark;
+        let reach = self.remote.instant(limit) - overlap - chrono::Duration::hours(2);
+        while self.remote.is_ambiguous(probe) && self.remote.instant(probe) > reach {
+            probe = Stamp(probe.0 - chrono::Duration::minutes(1));
+        }
+        watermark = watermark.min(probe);
+        // A `--since` later than the watermark read less than the watermark promises: it stays where it is.
+        let gap = run
+            .since
+            .is_some_and(|since| old.is_none_or(|old| since.0 > old));
+        if gap {
+            return;
+        }
+        if run.rewound == Some(Side::Remote) || run.full || old.is_none_or(|old| watermark.0 > old)
+        {
+            run.facts.watermark = Some(watermark.0);
+        }
+    }
+
+    async fn drop_old_settled(&self, batch: &mut Batch) -> Result<()> {
+        let keep = chrono::Duration::from_std(self.rules.keep_settled)
+            .unwrap_or(chrono::Duration::days(30));
+        let cutoff = super::held::settled_cutoff(self.world.now() - keep);
+        for (key, _) in self.store.range(Table::Settled, None, RANGE).await? {
+            if key[..] < cutoff[..] {
+                batch.remove(Table::Settled, key);
+            }
+        }
+        Ok(())
+    }
+}

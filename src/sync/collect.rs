@@ -1,0 +1,501 @@
+//! Reads both sides and keeps what changed: a scan of the remote, the changes of the database.
+//!
+//! It compares digests and sorts; what a change means is decided by the plan. Nothing is written here, except in a first
+//! load, whose pages are applied as they come.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::local::{Local, LocalChanges};
+use crate::model::{
+    BadRecord, Error, LocalKey, RemoteId, RemoteItem, RemoteRecord, Result, Stamp, World,
+};
+use crate::remote::{Found, LookUp, Remote, RemoteScan, ScanStep};
+use crate::state::StateStore;
+
+use super::memory::{Link, Memory, RANGE, Side};
+use super::plan::{LocalState, RemoteState, remote_unchanged};
+use super::run::Run;
+use super::view::{LocalView, RemoteView, identity_of, local_view, remote_view};
+use super::{Engine, Halt};
+
+/// Rows of which only key and digest are looked at, in one call.
+const HEADS: usize = 2_000;
+/// Rows fetched whole in one call.
+const FETCH: usize = 500;
+
+/// A pair of which at least one side changed.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The link, in the shape of the current mapping.
+    pub link: Link,
+    /// How the contact stands.
+    pub remote: RemoteState,
+    /// How the row stands; `None`: not looked at yet.
+    pub local: Option<LocalState>,
+}
+
+/// What was read.
+#[derive(Default)]
+pub struct Collected {
+    /// Pairs by remote id; ordered, so that the plan is.
+    pub pairs: BTreeMap<RemoteId, Changed>,
+    /// Contacts without a link.
+    pub new_remote: BTreeMap<RemoteId, RemoteView>,
+    /// Rows without a link.
+    pub new_local: BTreeMap<LocalKey, LocalView>,
+    /// Records that can't be decoded.
+    pub bad: Vec<BadRecord>,
+    /// Records whose own time is older than what was agreed, and which differ (evidence of a restored backup).
+    pub older: u64,
+    /// Live rows that a complete scan of the database saw.
+    pub live_rows: Option<u64>,
+    /// Contacts counted as unchanged.
+    pub unchanged_remote: u64,
+    /// Rows counted as unchanged.
+    pub unchanged_local: u64,
+}
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    pub(crate) async fn collect(&mut self, run: &mut Run) -> Result<Collected, Halt> {
+        let mut collected = Collected::default();
+        run.local_position = self.local.position().await?;
+        self.collect_local(run, &mut collected).await?;
+        if self.reads_remote(run) {
+            self.collect_remote(run, &mut collected).await?;
+        }
+        self.collect_dirty(run, &mut collected).await?;
+        run.pull.unchanged += collected.unchanged_remote;
+        run.push.unchanged += collected.unchanged_local;
+        Ok(collected)
+    }
+
+    /// A bridge that only pushes reads the remote in a full read alone.
+    fn reads_remote(&self, run: &Run) -> bool {
+        run.full || run.since.is_some() || self.rules.direction.pulls()
+    }
+
+    /// A contact as it shows itself through the mapping.
+    pub(crate) fn view(&self, run: &Run, record: &RemoteRecord) -> RemoteView {
+        let identity = &run.identity;
+        let (external, email) = identity_of(
+            identity.external,
+            identity.email.map(|name| (name, identity.mirror.as_ref())),
+            &record.document,
+        );
+        remote_view(self.vault, self.mapping, record, external, email)
+    }
+
+    async fn collect_remote(
+        &mut self,
+        run: &mut Run,
+        collected: &mut Collected,
+    ) -> Result<(), Halt> {
+        let since = if run.full { None } else { self.scan_since(run) };
+        let mut scan = self.remote.scan(since).await?;
+        let mut read = 0;
+        loop {
+            self.check_signal()?;
+            match scan.next().await? {
+                ScanStep::Records(items) => {
+                    if read == 0 {
+                        self.check_clock(run)?;
+                    }
+                    read += items.len() as u64;
+                    self.watch.progress("reading the remote", read, None);
+                    if run.first_load {
+                        self.load_page(run, items).await?;
+                    } else {
+                        self.sort_page(run, items, collected).await?;
+                    }
+                }
+                ScanStep::Restarted => {
+                    read = 0;
+                    run.seen.clear();
+                    if !run.first_load {
+                        collected.pairs.retain(|_, changed| changed.local.is_some());
+                        for changed in collected.pairs.values_mut() {
+                            changed.remote = RemoteState::Unchanged;
+                        }
+                        collected.new_remote.clear();
+                        collected.bad.clear();
+                        (collected.older, collected.unchanged_remote) = (0, 0);
+                    }
+                }
+                ScanStep::End(end) => {
+                    run.scan_start = end.server_time;
+                    run.scan_end = Some(end);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Where an incremental scan begins: the watermark less the overlap, or what was asked for once.
+    fn scan_since(&self, run: &Run) -> Option<Stamp> {
+        if run.since.is_some() {
+            return run.since;
+        }
+        let watermark = Stamp(run.facts.watermark?);
+        let overlap =
+            chrono::Duration::from_std(self.rules.overlap).unwrap_or(chrono::Duration::minutes(10));
+        // Through UTC, so that the overlap is as long as it says across a change of the clocks (hazard H-08).
+        Some(self.remote.stamp(self.remote.instant(watermark) - overlap))
+    }
+
+    /// H-06: the two clocks are only compared to find that one of them is wrong.
+    fn check_clock(&self, run: &Run) -> Result<()> {
+        let Some(difference) = self.remote.clock_difference() else {
+            return Ok(());
+        };
+        let size = difference.abs().to_std().unwrap_or_default();
+        if size >= self.rules.clock_refuse && !run.full {
+            let message = format!(
+                "The service's clock and this machine's differ by {} minutes; fix the clock",
+                difference.num_minutes().abs()
+            );
+            return Err(Error::needs_person("E-CLOCK", message));
+        }
+        if size >= self.rules.clock_warn {
+            tracing::warn!(
+                bridge = self.bridge,
+                minutes = difference.num_minutes(),
+                "the service's clock and this machine's differ"
+            );
+        }
+        Ok(())
+    }
+
+    async fn sort_page(
+        &mut self,
+        run: &mut Run,
+        items: Vec<RemoteItem>,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        let (records, bad) = split(items);
+        collected.bad.extend(bad);
+        let ids: Vec<RemoteId> = records.iter().map(|record| record.id.clone()).collect();
+        let memory = Memory::new(self.store);
+        let links = memory.links(&ids).await?;
+        let unlinked: Vec<RemoteId> = ids
+            .iter()
+            .zip(&links)
+            .filter(|(_, link)| link.is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        let tombs: HashMap<RemoteId, _> = unlinked
+            .iter()
+            .cloned()
+            .zip(memory.tombs(&unlinked).await?)
+            .collect();
+        for (record, link) in records.iter().zip(links) {
+            if run.full {
+                run.seen.insert(seen_mark(&record.id));
+            }
+            let view = self.view(run, record);
+            match link {
+                Some(link) => {
+                    let link = self.migrate(run, link);
+                    self.sort_linked(run, link, view, collected);
+                }
+                None if view.deleted => collected.unchanged_remote += 1,
+                None if tombs
+                    .get(&record.id)
+                    .and_then(Option::as_ref)
+                    .is_some_and(|tomb| {
+                        tomb.covers(
+                            self.fields_mark(view.digests.iter().map(|digest| digest.0)),
+                            view.stamp,
+                        )
+                    }) =>
+                {
+                    collected.unchanged_remote += 1;
+                }
+                None => {
+                    collected.new_remote.insert(view.id.clone(), view);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sort_linked(&self, run: &Run, link: Link, view: RemoteView, collected: &mut Collected) {
+        let changed_locally = collected.pairs.contains_key(&view.id);
+        let unchanged = !view.deleted
+            && remote_unchanged(&link, &view)
+            && link.gone != Some(Side::Remote)
+            && !(run.full && link.drifted)
+            && run.rewound.is_none()
+            && !run.dirty_remote.contains(&view.id);
+        if !unchanged
+            && matches!((view.stamp, link.stamp), (Some(seen), Some(agreed)) if seen < agreed)
+        {
+            collected.older += 1;
+        }
+        if unchanged && !changed_locally {
+            collected.unchanged_remote += 1;
+            return;
+        }
+        if unchanged {
+            collected.unchanged_remote += 1;
+        }
+        let id = view.id.clone();
+        let state = if view.deleted {
+            RemoteState::Dead
+        } else if unchanged {
+            RemoteState::Unchanged
+        } else {
+            RemoteState::Seen(view)
+        };
+        collected
+            .pairs
+            .entry(id)
+            .or_insert(Changed {
+                link,
+                remote: RemoteState::Unchanged,
+                local: None,
+            })
+            .remote = state;
+    }
+
+    async fn collect_local(&mut self, run: &mut Run, collected: &mut Collected) -> Result<()> {
+        if !self.local.exists().await? {
+            return Ok(());
+        }
+        let complete = run.full || run.relink || run.facts.last_full.is_none();
+        let position = if complete {
+            None
+        } else {
+            run.facts.local_position.clone()
+        };
+        match self.local.changes(position.as_deref()).await? {
+            LocalChanges::Keys {
+                keys,
+                position,
+                deletions_included: true,
+            } if !complete => {
+                run.local_position = Some(position);
+                self.sort_rows(
+                    run,
+                    keys.into_iter().map(|(key, _)| key).collect(),
+                    collected,
+                )
+                .await
+            }
+            LocalChanges::ScanNeeded | LocalChanges::Keys { .. } => {
+                self.scan_rows(run, collected).await
+            }
+        }
+    }
+
+    /// Compares keys and digests of all rows with the index, both in the order of keys; only what differs is read whole.
+    async fn scan_rows(&mut self, run: &mut Run, collected: &mut Collected) -> Result<()> {
+        let memory = Memory::new(self.store);
+        let mut known = std::collections::VecDeque::new();
+        let mut known_until: Option<Vec<u8>> = None;
+        let mut known_ended = false;
+        let (mut after, mut live) = (None, 0);
+        let mut differing = Vec::new();
+        let mut gone = Vec::new();
+        loop {
+            let mut heads = Vec::with_capacity(HEADS);
+            let chunk = self
+                .local
+                .scan(after.as_ref(), HEADS, &mut |key, digest, marked| {
+                    heads.push((key.to_bytes(), digest, marked));
+                    false
+                })
+                .await?;
+            self.check_signal()?;
+            let last_chunk = chunk.next.is_none();
+            let reach = heads.last().map(|(key, _, _)| key.clone());
+            while !known_ended
+                && (last_chunk
+                    || reach.as_ref().is_some_and(|reach| {
+                        known_until.as_ref().is_none_or(|until| until < reach)
+                    }))
+            {
+                let more = memory.rows_after(known_until.as_deref(), RANGE).await?;
+                known_ended = more.len() < RANGE;
+                known_until = more.last().map(|(key, _, _)| key.clone()).or(known_until);
+                known.extend(more);
+            }
+            for (key, digest, marked) in heads {
+                while known.front().is_some_and(|(known, _, _)| *known < key) {
+                    gone.extend(known.pop_front());
+                }
+                let linked = known.front().is_some_and(|(known, _, _)| *known == key);
+                let agreed = if linked {
+                    known.pop_front().map(|(_, digest, _)| digest)
+                } else {
+                    None
+                };
+                live += u64::from(!marked);
+                if agreed == Some(digest) && !marked {
+                    collected.unchanged_local += 1;
+                } else if linked || !marked {
+                    differing.push(LocalKey::from_bytes(&key).ok_or_else(super::memory::corrupt)?);
+                }
+            }
+            self.watch
+                .progress("reading the database", live, Some(run.live_local));
+            after = chunk.next;
+            if after.is_none() {
+                gone.extend(known.drain(..));
+                break;
+            }
+        }
+        collected.live_rows = Some(live);
+        for part in differing.chunks(FETCH) {
+            self.sort_rows(run, part.to_vec(), collected).await?;
+        }
+        for part in gone.chunks(FETCH) {
+            let keys = part
+                .iter()
+                .map(|(key, _, _)| LocalKey::from_bytes(key).ok_or_else(super::memory::corrupt))
+                .collect::<Result<Vec<_>>>()?;
+            self.sort_rows(run, keys, collected).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at rows one by one: linked or new, there or gone, as agreed or not.
+    async fn sort_rows(
+        &mut self,
+        run: &mut Run,
+        keys: Vec<LocalKey>,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        for part in keys.chunks(FETCH) {
+            let rows = self.local.fetch(part).await?;
+            let links = Memory::new(self.store).links_by_local(part).await?;
+            for ((key, row), link) in part.iter().zip(rows).zip(links) {
+                let dirty = run.dirty_local.contains(key);
+                match (row.filter(|row| !row.marked), link) {
+                    (Some(row), Some(link)) if row.digest == link.row && !dirty => {
+                        collected.unchanged_local += 1
+                    }
+                    (Some(row), Some(link)) => {
+                        let view = local_view(self.vault, self.mapping, &row);
+                        self.note_local(run, link, LocalState::Row(view), collected);
+                    }
+                    (Some(row), None) => {
+                        collected
+                            .new_local
+                            .insert(key.clone(), local_view(self.vault, self.mapping, &row));
+                    }
+                    (None, Some(link)) => self.note_local(run, link, LocalState::Gone, collected),
+                    (None, None) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_local(&self, run: &Run, link: Link, state: LocalState, collected: &mut Collected) {
+        let link = self.migrate(run, link);
+        let id = link.remote.clone();
+        collected
+            .pairs
+            .entry(id)
+            .or_insert(Changed {
+                link,
+                remote: RemoteState::Unchanged,
+                local: None,
+            })
+            .local = Some(state);
+    }
+
+    /// What an earlier run left to be looked at again.
+    async fn collect_dirty(&mut self, run: &mut Run, collected: &mut Collected) -> Result<()> {
+        let mut ids: Vec<RemoteId> = run.dirty_remote.iter().cloned().collect();
+        ids.sort();
+        for id in ids {
+            let seen = collected
+                .pairs
+                .get(&id)
+                .is_some_and(|changed| changed.remote != RemoteState::Unchanged)
+                || collected.new_remote.contains_key(&id);
+            if seen {
+                continue;
+            }
+            match self.remote.look_up(&LookUp::Id(id.clone())).await? {
+                Found::Item(item) => match *item {
+                    RemoteItem::Record(record) => {
+                        self.sort_page(run, vec![RemoteItem::Record(record)], collected)
+                            .await?
+                    }
+                    RemoteItem::Bad(bad) => collected.bad.push(bad),
+                },
+                // "Not found" alone proves nothing: the full read will tell.
+                Found::Nothing => {
+                    if let Some(link) = Memory::new(self.store)
+                        .links(std::slice::from_ref(&id))
+                        .await?
+                        .pop()
+                        .flatten()
+                    {
+                        let link = self.migrate(run, link);
+                        collected.pairs.entry(id).or_insert(Changed {
+                            link,
+                            remote: RemoteState::Unchanged,
+                            local: None,
+                        });
+                    }
+                }
+            }
+        }
+        let mut keys: Vec<LocalKey> = run
+            .dirty_local
+            .iter()
+            .filter(|key| !collected.new_local.contains_key(key))
+            .cloned()
+            .collect();
+        keys.sort();
+        self.sort_rows(run, keys, collected).await?;
+        self.fetch_rows_of_pairs(collected).await
+    }
+
+    /// Every pair that is planned is planned on the row as it stands now.
+    pub(crate) async fn fetch_rows_of_pairs(&mut self, collected: &mut Collected) -> Result<()> {
+        let missing: Vec<(RemoteId, LocalKey)> = collected
+            .pairs
+            .iter()
+            .filter(|(_, changed)| changed.local.is_none())
+            .map(|(id, changed)| (id.clone(), changed.link.local.clone()))
+            .collect();
+        for part in missing.chunks(FETCH) {
+            let keys: Vec<LocalKey> = part.iter().map(|(_, key)| key.clone()).collect();
+            for ((id, _), row) in part.iter().zip(self.local.fetch(&keys).await?) {
+                let state = match row.filter(|row| !row.marked) {
+                    Some(row) => LocalState::Row(local_view(self.vault, self.mapping, &row)),
+                    None => LocalState::Gone,
+                };
+                if let Some(changed) = collected.pairs.get_mut(id) {
+                    changed.local = Some(state);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Parts records from what can't be decoded; of a record that a page shows twice the newest counts.
+pub(crate) fn split(items: Vec<RemoteItem>) -> (Vec<RemoteRecord>, Vec<BadRecord>) {
+    let (mut records, mut bad): (Vec<RemoteRecord>, Vec<BadRecord>) =
+        (Vec::with_capacity(items.len()), Vec::new());
+    for item in items {
+        match item {
+            RemoteItem::Record(record) => records.push(record),
+            RemoteItem::Bad(record) => bad.push(record),
+        }
+    }
+    (records, bad)
+}
+
+/// A mark for the set of ids seen in a full read: 64 bits a contact, whatever its id looks like.
+pub(crate) fn seen_mark(id: &RemoteId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,420 @@
+//! New contacts: an identity first, then an intent, then the send, then proof (hazards H-20, H-21, H-25).
+//!
+//! A create is tried again only under the same identity, and only after a look-up did not find it.
+
+use crate::local::{LinkRow, Local, RowOutcome, RowWrite};
+use crate::model::{LocalKey, RemoteRecord, Result, World};
+use crate::remote::{Address, LookUp, Outgoing, Remote};
+use crate::state::{Batch, StateStore, Table};
+
+use super::Engine;
+use super::memory::{Base, FORMAT, Intent, IntentKind, Link, Memory, SealedIdentity, dirty_local};
+use super::merge::{Flow, merge};
+use super::resolve::{Landing, alike, landing};
+use super::run::{Action, Hold, Pushing, Run, Task};
+use super::view::{LocalView, RemoteView, field_digest, local_view};
+use super::window::{Sending, WINDOW};
+
+/// What a new contact is addressed by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Reserved {
+    External(String),
+    Email(String),
+}
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    /// Why a new row can't become a contact: it has no identity, and none is made for it (H-26).
+    pub(crate) fn unaddressable(
+        &self,
+        run: &Run,
+        local: &LocalView,
+    ) -> Option<(&'static str, String)> {
+        let identity = &run.identity;
+        let has = |field: Option<usize>| {
+            field.is_some_and(|field| {
+                run.fields[field].direction.pushes() && local.value(field).is_some()
+            })
+        };
+        let made = identity.external_field.is_some_and(|field| {
+            run.fields[field].direction.pushes() && self.mapping.fields[field].generates
+        });
+        let email = has(identity.email_field) && local.email.is_some();
+        if has(identity.external_field) || made || email {
+            return None;
+        }
+        let reason = "The row has neither External ID nor a valid e-mail address, so the CRM could never find it again; give it one of them";
+        Some(("E-UNADDRESSABLE", reason.to_owned()))
+    }
+
+    pub(crate) async fn push_creates(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let mut tasks = tasks.into_iter().peekable();
+        while tasks.peek().is_some() {
+            let window: Vec<Task> = tasks.by_ref().take(WINDOW).collect();
+            self.create_window(run, window).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let tasks = self.reserve(run, tasks).await?;
+        let (mut sendings, mut held) = (Vec::new(), Vec::new());
+        for (task, reserved) in tasks {
+            match self.compose_new(run, task, reserved) {
+                Ok(sending) => sendings.push(*sending),
+                Err(task) => held.push(*task),
+            }
+        }
+        for task in held {
+            self.hold_push(run, task).await?;
+        }
+        self.deliver(run, &mut sendings, Batch::new()).await?;
+        let mut settled = Vec::new();
+        for sending in sendings {
+            settled.extend(self.judge_new(run, sending).await?);
+        }
+        self.settle(run, settled).await
+    }
+
+    /// Identity before creation: what `generate` makes is written to the row, and every External ID is recorded beside it in the
+    /// database, before anything is sent. A lost state can't lose it.
+    async fn reserve(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<Vec<(Task, Reserved)>> {
+        let (mut ready, mut writes, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for task in tasks {
+            let Some(local) = task.local.clone() else {
+                continue;
+            };
+            let external = run
+                .identity
+                .external_field
+                .filter(|&field| run.fields[field].direction.pushes());
+            let has = external
+                .and_then(|field| local.value(field))
+                .map(str::to_owned);
+            let made = match (&has, external) {
+                (None, Some(field)) if self.mapping.fields[field].generates => {
+                    let mut random = [0; 16];
+                    self.world.random(&mut random);
+                    let row: Vec<_> = (0..run.fields.len())
+                        .map(|field| local.value(field).map(str::to_owned))
+                        .collect();
+                    self.mapping
+                        .generate(field, &row, random)
+                        .map(|text| (field, text))
+                }
+                _ => None,
+            };
+            let link = |external: &str| LinkRow {
+                key: local.key.clone(),
+                external_id: Some(external.to_owned()),
+                remote_id: None,
+            };
+            match (has, made) {
+                (Some(external), _) => {
+                    writes.push(RowWrite::Link(link(&external)));
+                    waiting.push((task, Some(external)));
+                }
+                (None, Some((field, text))) => {
+                    let Ok(cell) = self.mapping.to_cell(field, &Some(text.clone())) else {
+                        continue;
+                    };
+                    writes.push(RowWrite::Update {
+                        key: local.key.clone(),
+                        expect: local.row,
+                        cells: vec![(field, cell)],
+                        children: Vec::new(),
+                        revive: false,
+                        link: Some(link(&text)),
+                    });
+                    waiting.push((task, Some(text)));
+                }
+                (None, None) => match run
+                    .identity
+                    .email_field
+                    .and_then(|field| local.value(field))
+                    .map(str::to_owned)
+                {
+                    Some(email) => ready.push((task, Reserved::Email(email))),
+                    None => continue,
+                },
+            }
+        }
+        for start in (0..writes.len()).step_by(self.rules.rows_per_transaction.max(1)) {
+            let end = (start + self.rules.rows_per_transaction.max(1)).min(writes.len());
+            let outcomes = self.local.apply(&run.fence, &writes[start..end]).await?;
+            run.wrote = true;
+            for ((mut task, external), outcome) in waiting.drain(..end - start).zip(outcomes) {
+                match (outcome, external) {
+                    (RowOutcome::Written(row), Some(external)) => {
+                        if let Some(row) = row {
+                            task.local = Some(local_view(self.vault, self.mapping, &row));
+                        }
+                        ready.push((task, Reserved::External(external)));
+                    }
+                    (RowOutcome::Refused { code, reason }, _) => {
+                        task.holds.push(Hold {
+                            code,
+                            reason,
+                            fields: Vec::new(),
+                        });
+                        self.hold_push(run, task).await?;
+                    }
+                    // It moved: the next run sees it as it is then.
+                    _ => {
+                        if let Some(local) = &task.local {
+                            task.extra
+                                .put(Table::Inbox, dirty_local(&local.key), Vec::new());
+                        }
+                        self.hold_push(run, task).await?;
+                    }
+                }
+            }
+        }
+        self.world.checkpoint("reserved").await?;
+        Ok(ready)
+    }
+
+    fn compose_new(
+        &self,
+        run: &Run,
+        mut task: Task,
+        reserved: Reserved,
+    ) -> Result<Box<Sending>, Box<Task>> {
+        let Some(local) = task.local.clone() else {
+            return Err(Box::new(task));
+        };
+        let mut document = self.remote.blank();
+        let mut given = vec![false; run.fields.len()];
+        for field in 0..run.fields.len() {
+            if !run.fields[field].direction.pushes() || local.values[field].is_err() {
+                continue;
+            }
+            let value = local
+                .value(field)
+                .map(str::to_owned)
+                .or_else(|| self.mapping.default_for(field));
+            if value.is_none() {
+                continue;
+            }
+            match self.mapping.to_remote(field, &value, &mut document) {
+                Ok(()) => given[field] = true,
+                Err(problem) => task.holds.push(Hold {
+                    code: problem.code,
+                    reason: format!("{}: {}", self.mapping.fields[field].column, problem.reason),
+                    fields: vec![field],
+                }),
+            }
+        }
+        let bare = RemoteRecord {
+            id: crate::model::RemoteId(String::new()),
+            stamp: None,
+            deleted: false,
+            document: document.clone(),
+        };
+        let expected = self.view(run, &bare);
+        let (find, address) = match &reserved {
+            Reserved::External(text) => (LookUp::External(text.clone()), Address::External),
+            Reserved::Email(text) => (LookUp::Email(text.clone()), Address::Email(text.clone())),
+        };
+        let key = dirty_local(&local.key);
+        let (external, text) = match &reserved {
+            Reserved::External(text) => (true, text),
+            Reserved::Email(text) => (false, text),
+        };
+        let mut nonce = [0; 24];
+        self.world.random(&mut nonce);
+        let intent = Intent {
+            format: FORMAT,
+            kind: IntentKind::Create,
+            local: local.key.clone(),
+            remote: task.link.as_ref().map(|link| link.remote.clone()),
+            identity: Some(SealedIdentity {
+                external,
+                sealed: self.vault.seal(nonce, &key, text.as_bytes()),
+            }),
+            sent: expected
+                .digests
+                .iter()
+                .zip(&given)
+                .map(|(digest, &given)| given.then_some(*digest))
+                .collect(),
+            before: vec![None; run.fields.len()],
+            local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
+            mapping: run.facts.mapping,
+            epoch: run.facts.epoch,
+            at: self.world.now(),
+            tries: run.tries.get(&local.key).copied().unwrap_or(0) + 1,
+        };
+        Ok(Box::new(Sending {
+            task,
+            outgoing: Outgoing { document, address },
+            intent,
+            key,
+            find,
+            expected,
+            got: None,
+            refused: None,
+            unknown: false,
+        }))
+    }
+
+    /// What reading back proves of a create. Found: linked. Not found: the intent stays, and the next run looks again.
+    async fn judge_new(&mut self, run: &mut Run, sending: Sending) -> Result<Option<Task>> {
+        let Sending {
+            mut task,
+            intent,
+            key,
+            expected,
+            got,
+            refused,
+            ..
+        } = sending;
+        let Some(local) = task.local.clone() else {
+            return Ok(None);
+        };
+        let Some(got) = got else {
+            if let Some(reason) = refused {
+                task.extra.remove(Table::Intent, key);
+                task.holds.push(Hold {
+                    code: "E-REMOTE-REFUSED",
+                    reason: format!("The CRM refused the new contact: {reason}"),
+                    fields: Vec::new(),
+                });
+            } else {
+                task.extra
+                    .put(Table::Inbox, dirty_local(&local.key), Vec::new());
+            }
+            self.hold_push(run, task).await?;
+            return Ok(None);
+        };
+        task.extra.remove(Table::Intent, key);
+        if let Some(taken) = self.link_of_another(&got, &local.key).await? {
+            // The service took the new contact for one that belongs to another row.
+            let reason = format!(
+                "The CRM took the new contact for contact {}, which row {} is linked to; nothing more is sent",
+                got.id, taken
+            );
+            task.holds.push(Hold {
+                code: "E-EMAIL-TAKEN",
+                reason,
+                fields: Vec::new(),
+            });
+            self.hold_push(run, task).await?;
+            return Ok(None);
+        }
+        let bases = self.bases_of_new(run, &intent, &local, Some(&expected), &got);
+        let incomplete = (0..bases.len()).any(|field| {
+            intent.sent[field].is_some()
+                && bases[field].is_none_or(|base| base.local != local.digests[field])
+        });
+        let mut link = self.created_link(run, &got, &local, Some(bases));
+        // Child rows stand for parts that no row was made of yet.
+        link.children = vec![Default::default(); self.mapping.children.len()];
+        (link.stamp, link.own_stamp) = (got.stamp, true);
+        let merged = merge(
+            &run.fields,
+            &link,
+            &local,
+            Some(&got),
+            self.circumstances(run, super::merge::Newer::Unknown, None),
+        );
+        let mut merged = merged;
+        for flow in &mut merged.flows {
+            // Only what the remote alone decides flows back now; the rest is for the next run.
+            if matches!(flow, Flow::Review | Flow::Settled(_)) {
+                *flow = Flow::Keep;
+            }
+        }
+        if incomplete {
+            task.extra.put(
+                Table::Inbox,
+                super::memory::dirty_remote(&link.remote),
+                Vec::new(),
+            );
+        }
+        if let Some(old) = task.link.take() {
+            task.extra.remove(Table::Link, old.remote.0.as_bytes());
+            if old.remote != link.remote {
+                self.bury(&old, &mut task.extra);
+                run.facts.links = run.facts.links.saturating_sub(1);
+            } else {
+                run.facts.links = run.facts.links.saturating_sub(1);
+            }
+        }
+        (task.action, task.fresh, task.pushed) = (Action::Settle(merged), true, Pushing::Created);
+        (task.remote, task.link) = (Some(got), Some(link));
+        Ok(Some(task))
+    }
+
+    /// The row that a contact is linked to already, if it is not this one.
+    pub(crate) async fn link_of_another(
+        &self,
+        got: &RemoteView,
+        key: &LocalKey,
+    ) -> Result<Option<LocalKey>> {
+        let link: Option<Link> = Memory::new(self.store)
+            .links(std::slice::from_ref(&got.id))
+            .await?
+            .pop()
+            .flatten();
+        Ok(link.map(|link| link.local).filter(|local| local != key))
+    }
+
+    /// The bases of a contact that was just made: what landed is agreed; what the service dropped counts as not yet sent; what it
+    /// shows instead of something else was never agreed.
+    pub(crate) fn bases_of_new(
+        &self,
+        run: &Run,
+        intent: &Intent,
+        local: &LocalView,
+        expected: Option<&RemoteView>,
+        got: &RemoteView,
+    ) -> Vec<Option<Base>> {
+        (0..run.fields.len())
+            .map(|field| {
+                if got.values[field].is_err() || local.values[field].is_err() {
+                    return None;
+                }
+                let shown = got.digests[field];
+                let sent_row = intent
+                    .local_after
+                    .get(field)
+                    .copied()
+                    .flatten()
+                    .unwrap_or(local.digests[field]);
+                match intent.sent.get(field).copied().flatten() {
+                    Some(sent) => {
+                        let alike = expected
+                            .is_some_and(|expected| alike(expected.value(field), got.value(field)));
+                        match landing(sent, None, shown, alike) {
+                            Landing::Confirmed => Some(Base {
+                                local: sent_row,
+                                remote: shown,
+                            }),
+                            _ if got.value(field).is_none() => {
+                                let nothing = field_digest(
+                                    self.vault,
+                                    self.mapping.fields[field].fingerprint,
+                                    &None,
+                                );
+                                Some(Base {
+                                    local: nothing,
+                                    remote: shown,
+                                })
+                            }
+                            _ => None,
+                        }
+                    }
+                    None if local.value(field).is_none()
+                        && run.fields[field].direction.pushes() =>
+                    {
+                        Some(Base {
+                            local: sent_row,
+                            remote: shown,
+                        })
+                    }
+                    None => None,
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,598 @@
+//! Field by field against the last agreed state: what flows where (sync-semantics, table F).
+//!
+//! Pure: the same inputs give the same answer. It reads no clock, no store and no side, and it writes nothing.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::model::{ConflictPolicy, Direction};
+
+use super::memory::{Base, Link, Side};
+use super::view::{LocalView, RemoteView};
+
+/// How one field flows, after bridge and field settings have been joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldRule {
+    /// Which way.
+    pub direction: Direction,
+    /// Who wins.
+    pub policy: ConflictPolicy,
+}
+
+/// Which of two edits is the later one, by the records' own times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newer {
+    /// This side's.
+    Known(Side),
+    /// The times can't tell.
+    Unknown,
+}
+
+/// What the merge of one record must know besides the two views.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// Which edit is the later one.
+    pub newer: Newer,
+    /// Everything is being compared, so a one-way field's source also wins against drift on its target.
+    pub full: bool,
+    /// This side is older than what was agreed and that was accepted: it counts as unchanged, and the other side flows into it.
+    pub rewound: Option<Side>,
+    /// A person's decision on what waited in review.
+    pub take: Option<Side>,
+}
+
+/// What a field's merge came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Nothing to do; the base stands.
+    Keep,
+    /// Both sides show the same: the base moves, nothing is written.
+    Agree,
+    /// The remote's value goes to the row.
+    ToLocal,
+    /// The row's value goes to the remote.
+    ToRemote,
+    /// Both changed to different values, and this side wins; the other value is kept for 30 days.
+    Settled(Side),
+    /// Both changed to different values, and a person decides; neither side is touched.
+    Review,
+    /// The value of this side can't be read; the field waits.
+    Unreadable(Side),
+    /// The row drifted from a field that only the remote may change; the next full read settles it.
+    Drift,
+}
+
+/// What the merge of a record came to: one flow per field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// One per field.
+    pub flows: Vec<Flow>,
+}
+
+impl Merged {
+    /// The fields whose value goes to the row.
+    pub fn to_local(&self) -> impl Iterator<Item = usize> + '_ {
+        self.fields(|flow| matches!(flow, Flow::ToLocal | Flow::Settled(Side::Remote)))
+    }
+
+    /// The fields whose value goes to the remote.
+    pub fn to_remote(&self) -> impl Iterator<Item = usize> + '_ {
+        self.fields(|flow| matches!(flow, Flow::ToRemote | Flow::Settled(Side::Local)))
+    }
+
+    /// The fields that wait for a person.
+    pub fn in_review(&self) -> impl Iterator<Item = usize> + '_ {
+        self.fields(|flow| flow == Flow::Review)
+    }
+
+    /// The fields that both sides changed to different values, however that was settled.
+    pub fn conflicts(&self) -> impl Iterator<Item = usize> + '_ {
+        self.fields(|flow| matches!(flow, Flow::Review | Flow::Settled(_)))
+    }
+
+    /// The fields that can't be read.
+    pub fn unreadable(&self) -> impl Iterator<Item = usize> + '_ {
+        self.fields(|flow| matches!(flow, Flow::Unreadable(_)))
+    }
+
+    /// Whether a field drifted.
+    pub fn drifts(&self) -> bool {
+        self.flows.contains(&Flow::Drift)
+    }
+
+    fn fields(&self, wanted: impl Fn(Flow) -> bool + 'static) -> impl Iterator<Item = usize> + '_ {
+        self.flows
+            .iter()
+            .enumerate()
+            .filter(move |(_, flow)| wanted(**flow))
+            .map(|(field, _)| field)
+    }
+}
+
+/// Merges a pair. `remote` is `None` when the contact is known to be as the base has it.
+pub fn merge(
+    rules: &[FieldRule],
+    link: &Link,
+    local: &LocalView,
+    remote: Option<&RemoteView>,
+    circumstances: Circumstances,
+) -> Merged {
+    let flows = rules
+        .iter()
+        .enumerate()
+        .map(|(field, rule)| {
+            if local.values[field].is_err() {
+                return Flow::Unreadable(Side::Local);
+            }
+            if remote.is_some_and(|remote| remote.values[field].is_err()) {
+                return Flow::Unreadable(Side::Remote);
+            }
+            let base = link.bases.get(field).copied().flatten();
+            let sight = Sight {
+                local: local.digests[field],
+                local_empty: local.value(field).is_none(),
+                remote: remote.map(|remote| (remote.digests[field], remote.value(field).is_none())),
+                base,
+            };
+            merge_field(*rule, sight, circumstances)
+        })
+        .collect();
+    Merged { flows }
+}
+
+/// What is seen of one field.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// Digest of the row's value.
+    pub local: crate::model::Digest,
+    /// The row's value is empty.
+    pub local_empty: bool,
+    /// Digest of the contact's value and whether it is empty; `None`: as the base has it.
+    pub remote: Option<(crate::model::Digest, bool)>,
+    /// What both showed when they last agreed.
+    pub base: Option<Base>,
+}
+
+/// Table F, row by row.
+pub fn merge_field(rule: FieldRule, sight: Sight, circumstances: Circumstances) -> Flow {
+    let Some(base) = sight.base else {
+        return first_meeting(rule, sight, circumstances);
+    };
+    let (remote, remote_known) = sight
+        .remote
+        .map_or((base.remote, false), |(digest, _)| (digest, true));
+    let equal = sight.local == remote;
+    let local_changed = sight.local != base.local;
+    let remote_changed = remote != base.remote;
+
+    if let Some(side) = circumstances.rewound {
+        // F12: a restored side counts as unchanged; what the other side shows flows into it.
+        return match (side, equal, local_changed || remote_changed) {
+            (_, true, true) => Flow::Agree,
+            (_, _, false) => Flow::Keep,
+            (Side::Remote, false, _) if rule.direction.pushes() => Flow::ToRemote,
+            (Side::Local, false, _) if rule.direction.pulls() && remote_known => Flow::ToLocal,
+            _ => Flow::Keep,
+        };
+    }
+    match rule.direction {
+        Direction::Both => match (local_changed, remote_changed) {
+            (false, false) => Flow::Keep,                  // F1: nobody touched it.
+            _ if equal => Flow::Agree,                     // F2: both came to the same value.
+            (true, false) => Flow::ToRemote,               // F3: edited in the database.
+            (false, true) => Flow::ToLocal,                // F4: edited in the CRM.
+            (true, true) => conflict(rule, circumstances), // F5 to F8.
+        },
+        // F9: only the remote may change it; an edit of the row waits until the contact is seen.
+        Direction::Pull => match (local_changed, remote_changed) {
+            (false, false) => Flow::Keep,
+            _ if equal => Flow::Agree,
+            _ if remote_known => Flow::ToLocal,
+            _ => Flow::Drift,
+        },
+        // F10: only the database may change it; an edit in the CRM waits for the row's next edit or a full read.
+        Direction::Push => match (local_changed, remote_changed) {
+            (false, false) => Flow::Keep,
+            _ if equal => Flow::Agree,
+            (true, _) => Flow::ToRemote,
+            (false, true) if circumstances.full => Flow::ToRemote,
+            (false, true) => Flow::Keep,
+        },
+    }
+}
+
+/// F11: the two sides never agreed on this field: a first meeting, or a field new to the mapping.
+fn first_meeting(rule: FieldRule, sight: Sight, circumstances: Circumstances) -> Flow {
+    let Some((remote, remote_empty)) = sight.remote else {
+        return Flow::Keep;
+    };
+    if sight.local == remote {
+        return Flow::Agree;
+    }
+    match (rule.direction, sight.local_empty, remote_empty) {
+        (Direction::Pull, _, _) => Flow::ToLocal,
+        (Direction::Push, _, _) => Flow::ToRemote,
+        (Direction::Both, true, false) => Flow::ToLocal,
+        (Direction::Both, false, true) => Flow::ToRemote,
+        (Direction::Both, _, _) => conflict(rule, circumstances),
+    }
+}
+
+fn conflict(rule: FieldRule, circumstances: Circumstances) -> Flow {
+    match (circumstances.take, rule.policy, circumstances.newer) {
+        (Some(side), _, _) => Flow::Settled(side), // F8: a person decided.
+        (None, ConflictPolicy::Remote, _) => Flow::Settled(Side::Remote), // F5
+        (None, ConflictPolicy::Local, _) => Flow::Settled(Side::Local), // F6
+        (None, ConflictPolicy::Newest, Newer::Known(side)) => Flow::Settled(side), // F7
+        (None, ConflictPolicy::Newest, Newer::Unknown) | (None, ConflictPolicy::Review, _) => {
+            Flow::Review
+        } // F8
+    }
+}
+
+/// Which of two edits is the later one. `remote` and `local` are the records' own times as instants; `remote_ahead` is how far
+/// the service's clock runs ahead of ours; within `tolerance` the times can't tell.
+pub fn newer(
+    remote: Option<DateTime<Utc>>,
+    local: Option<DateTime<Utc>>,
+    remote_ahead: Duration,
+    tolerance: Duration,
+) -> Newer {
+    let (Some(remote), Some(local)) = (remote, local) else {
+        return Newer::Unknown;
+    };
+    let lead = (remote - remote_ahead) - local;
+    if lead.abs() <= tolerance {
+        Newer::Unknown
+    } else if lead > Duration::zero() {
+        Newer::Known(Side::Remote)
+    } else {
+        Newer::Known(Side::Local)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Digest;
+    use proptest::prelude::*;
+
+    const CALM: Circumstances = Circumstances {
+        newer: Newer::Unknown,
+        full: false,
+        rewound: None,
+        take: None,
+    };
+
+    fn rule(direction: Direction, policy: ConflictPolicy) -> FieldRule {
+        FieldRule { direction, policy }
+    }
+
+    /// Values are small numbers, 0 is empty; the base is (local, remote).
+    fn sight(local: u64, remote: Option<u64>, base: Option<(u64, u64)>) -> Sight {
+        Sight {
+            local: Digest(local),
+            local_empty: local == 0,
+            remote: remote.map(|remote| (Digest(remote), remote == 0)),
+            base: base.map(|(local, remote)| Base {
+                local: Digest(local),
+                remote: Digest(remote),
+            }),
+        }
+    }
+
+    fn both(
+        policy: ConflictPolicy,
+        local: u64,
+        remote: Option<u64>,
+        base: Option<(u64, u64)>,
+    ) -> Flow {
+        merge_field(
+            rule(Direction::Both, policy),
+            sight(local, remote, base),
+            CALM,
+        )
+    }
+
+    #[test]
+    fn table_f_two_way() {
+        use ConflictPolicy::{Local, Newest, Remote, Review};
+        let cases = [
+            // (policy, row, contact, base, flow, story)
+            (
+                Newest,
+                1,
+                Some(1),
+                Some((1, 1)),
+                Flow::Keep,
+                "F1 nobody touched it",
+            ),
+            (
+                Newest,
+                1,
+                None,
+                Some((1, 1)),
+                Flow::Keep,
+                "F1 contact not read",
+            ),
+            (
+                Newest,
+                1,
+                Some(2),
+                Some((1, 2)),
+                Flow::Keep,
+                "F1 a lossy field stays as each side shows it",
+            ),
+            (
+                Newest,
+                3,
+                Some(3),
+                Some((1, 1)),
+                Flow::Agree,
+                "F2 same edit on both",
+            ),
+            (
+                Newest,
+                2,
+                Some(2),
+                Some((1, 2)),
+                Flow::Agree,
+                "F2 the row came to the contact's value",
+            ),
+            (
+                Newest,
+                3,
+                None,
+                Some((1, 1)),
+                Flow::ToRemote,
+                "F3 edited in the database",
+            ),
+            (
+                Newest,
+                0,
+                Some(1),
+                Some((1, 1)),
+                Flow::ToRemote,
+                "F3 cleared in the database",
+            ),
+            (
+                Newest,
+                1,
+                Some(3),
+                Some((1, 1)),
+                Flow::ToLocal,
+                "F4 edited in the CRM",
+            ),
+            (
+                Newest,
+                1,
+                Some(0),
+                Some((1, 1)),
+                Flow::ToLocal,
+                "F4 cleared in the CRM",
+            ),
+            (
+                Remote,
+                2,
+                Some(3),
+                Some((1, 1)),
+                Flow::Settled(Side::Remote),
+                "F5",
+            ),
+            (
+                Local,
+                2,
+                Some(3),
+                Some((1, 1)),
+                Flow::Settled(Side::Local),
+                "F6",
+            ),
+            (
+                Newest,
+                2,
+                Some(3),
+                Some((1, 1)),
+                Flow::Review,
+                "F7 the times can't tell",
+            ),
+            (Review, 2, Some(3), Some((1, 1)), Flow::Review, "F8"),
+            (
+                Review,
+                2,
+                Some(2),
+                None,
+                Flow::Agree,
+                "F11 first meeting, equal",
+            ),
+            (
+                Review,
+                0,
+                Some(2),
+                None,
+                Flow::ToLocal,
+                "F11 first meeting, the row is empty",
+            ),
+            (
+                Review,
+                2,
+                Some(0),
+                None,
+                Flow::ToRemote,
+                "F11 first meeting, the contact is empty",
+            ),
+            (
+                Local,
+                2,
+                Some(3),
+                None,
+                Flow::Settled(Side::Local),
+                "F11 first meeting, differing",
+            ),
+            (
+                Local,
+                2,
+                None,
+                None,
+                Flow::Keep,
+                "F11 without the contact nothing can be said",
+            ),
+        ];
+        for (policy, local, remote, base, flow, story) in cases {
+            assert_eq!(both(policy, local, remote, base), flow, "{story}");
+        }
+    }
+
+    #[test]
+    fn table_f_one_way() {
+        let pull = rule(Direction::Pull, ConflictPolicy::Local);
+        let push = rule(Direction::Push, ConflictPolicy::Remote);
+        let full = Circumstances { full: true, ..CALM };
+        let cases = [
+            (
+                pull,
+                2,
+                None,
+                CALM,
+                Flow::Drift,
+                "F9 an edit of the row waits",
+            ),
+            (
+                pull,
+                2,
+                Some(1),
+                CALM,
+                Flow::ToLocal,
+                "F9 and the source wins when the contact is seen",
+            ),
+            (pull, 1, Some(3), CALM, Flow::ToLocal, "F9"),
+            (
+                push,
+                1,
+                Some(3),
+                CALM,
+                Flow::Keep,
+                "F10 an edit in the CRM waits",
+            ),
+            (
+                push,
+                1,
+                Some(3),
+                full,
+                Flow::ToRemote,
+                "F10 the source wins in a full read",
+            ),
+            (
+                push,
+                2,
+                Some(3),
+                CALM,
+                Flow::ToRemote,
+                "F10 or when the row changes",
+            ),
+            (push, 2, None, CALM, Flow::ToRemote, "F10"),
+        ];
+        for (rule, local, remote, circumstances, flow, story) in cases {
+            assert_eq!(
+                merge_field(rule, sight(local, remote, Some((1, 1))), circumstances),
+                flow,
+                "{story}"
+            );
+        }
+    }
+
+    #[test]
+    fn h63_a_restored_side_is_filled_by_the_other() {
+        let restored = |side| Circumstances {
+            rewound: Some(side),
+            ..CALM
+        };
+        let rule = rule(Direction::Both, ConflictPolicy::Review);
+        assert_eq!(
+            merge_field(
+                rule,
+                sight(2, Some(1), Some((2, 2))),
+                restored(Side::Remote)
+            ),
+            Flow::ToRemote
+        );
+        assert_eq!(
+            merge_field(rule, sight(1, Some(2), Some((2, 2))), restored(Side::Local)),
+            Flow::ToLocal
+        );
+        assert_eq!(
+            merge_field(
+                rule,
+                sight(3, Some(1), Some((2, 2))),
+                restored(Side::Remote)
+            ),
+            Flow::ToRemote
+        );
+        assert_eq!(
+            merge_field(
+                rule,
+                sight(2, Some(3), Some((2, 3))),
+                restored(Side::Remote)
+            ),
+            Flow::Keep,
+            "lossy stays"
+        );
+    }
+
+    #[test]
+    fn the_later_edit_wins_only_when_the_clocks_can_tell() {
+        let at = |minute: i64| DateTime::from_timestamp(minute * 60, 0);
+        let tolerance = Duration::minutes(2);
+        assert_eq!(
+            newer(at(10), at(5), Duration::zero(), tolerance),
+            Newer::Known(Side::Remote)
+        );
+        assert_eq!(
+            newer(at(5), at(10), Duration::zero(), tolerance),
+            Newer::Known(Side::Local)
+        );
+        assert_eq!(
+            newer(at(10), at(8), Duration::zero(), tolerance),
+            Newer::Unknown
+        );
+        assert_eq!(
+            newer(at(20), at(10), Duration::minutes(15), tolerance),
+            Newer::Known(Side::Local),
+            "the service's clock is ahead"
+        );
+        assert_eq!(
+            newer(None, at(10), Duration::zero(), tolerance),
+            Newer::Unknown
+        );
+    }
+
+    fn mirror(flow: Flow) -> Flow {
+        match flow {
+            Flow::ToLocal => Flow::ToRemote,
+            Flow::ToRemote => Flow::ToLocal,
+            Flow::Settled(Side::Local) => Flow::Settled(Side::Remote),
+            Flow::Settled(Side::Remote) => Flow::Settled(Side::Local),
+            other => other,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn swapping_the_sides_swaps_the_flow(local in 0u64..4, remote in 0u64..4, base in proptest::option::of((0u64..4, 0u64..4)), policy in 0usize..4) {
+            use ConflictPolicy::{Local, Newest, Remote, Review};
+            let (here, there) = [(Local, Remote), (Remote, Local), (Newest, Newest), (Review, Review)][policy];
+            let flow = both(here, local, Some(remote), base);
+            let swapped = both(there, remote, Some(local), base.map(|(local, remote)| (remote, local)));
+            prop_assert_eq!(mirror(flow), swapped);
+        }
+
+        #[test]
+        fn after_what_was_decided_is_done_nothing_is_left_to_do(local in 0u64..4, remote in 0u64..4, base in proptest::option::of((0u64..4, 0u64..4)), side: bool) {
+            let policy = if side { ConflictPolicy::Local } else { ConflictPolicy::Remote };
+            let (local, remote) = match both(policy, local, Some(remote), base) {
+                Flow::ToLocal | Flow::Settled(Side::Remote) => (remote, remote),
+                Flow::ToRemote | Flow::Settled(Side::Local) => (local, local),
+                _ => (local, remote),
+            };
+            prop_assert_eq!(both(policy, local, Some(remote), Some((local, remote))), Flow::Keep);
+        }
+    }
+}

@@ -1,0 +1,557 @@
+//! From newcomers to tasks: gathers what correlation must know, and turns each fate into something to do.
+//!
+//! The decision itself is [`super::correlate`]'s; here are the reads that it needs.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::local::{LinkRow, Local};
+use crate::mapping::Role;
+use crate::model::{ChangeMethod, Digest, LocalKey, RemoteId, RemoteItem, Result, World};
+use crate::remote::{Found, LookUp, Remote};
+use crate::state::{StateStore, Table};
+
+use super::Engine;
+use super::collect::{Changed, Collected};
+use super::correlate::{Candidate, Fate, Newcomer, Why, correlate};
+use super::memory::{Decision, Link, Memory, RANGE, Stranger, dirty_local, dirty_remote};
+use super::plan::{LocalState, RemoteState};
+use super::run::{Action, Run, Task};
+use super::view::{LocalView, RemoteView, external_digest, local_view};
+
+/// Newcomers whose row or contact is asked for in one call.
+const PART: usize = 500;
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    pub(crate) async fn plan_newcomers(
+        &mut self,
+        run: &Run,
+        collected: &mut Collected,
+    ) -> Result<Vec<Task>> {
+        self.find_rows_for_contacts(run, collected).await?;
+        let reserved = self.reserved(collected).await?;
+        self.find_contacts_for_rows(run, collected, &reserved)
+            .await?;
+        let healed = self.heal(run, collected, &reserved).await?;
+        if collected.new_remote.is_empty() && collected.new_local.is_empty() {
+            return Ok(healed);
+        }
+        let mut tasks = healed;
+        tasks.extend(self.match_newcomers(run, collected, &reserved).await?);
+        Ok(tasks)
+    }
+
+    /// Where changes are found by a journal or a column, a row that was left unlinked earlier does not show itself:
+    /// it is looked for by the values that newcomers would match it by.
+    async fn find_rows_for_contacts(&mut self, run: &Run, collected: &mut Collected) -> Result<()> {
+        if run.full
+            || self.mapping.layout.changes == ChangeMethod::Scan
+            || collected.new_remote.is_empty()
+            || !self.local.exists().await?
+        {
+            return Ok(());
+        }
+        let fields: Vec<usize> = self.match_fields().map(|(field, _)| field).collect();
+        for field in fields {
+            let values: Vec<String> = collected
+                .new_remote
+                .values()
+                .filter_map(|view| view.value(field))
+                .map(str::to_owned)
+                .collect();
+            for part in values.chunks(PART) {
+                let rows = self.local.find(field, part).await?;
+                let keys: Vec<LocalKey> = rows.iter().map(|row| row.key.clone()).collect();
+                let links = Memory::new(self.store).links_by_local(&keys).await?;
+                for (row, link) in rows.into_iter().zip(links) {
+                    if link.is_none() && !row.marked {
+                        collected
+                            .new_local
+                            .entry(row.key.clone())
+                            .or_insert_with(|| local_view(self.vault, self.mapping, &row));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the database has recorded of new rows: an identity reserved by a run that was killed, or a link that the state lost.
+    async fn reserved(&mut self, collected: &Collected) -> Result<HashMap<LocalKey, LinkRow>> {
+        let keys: Vec<LocalKey> = collected.new_local.keys().cloned().collect();
+        let mut reserved = HashMap::new();
+        for part in keys.chunks(PART) {
+            for row in self.local.links_by_key(part).await?.into_iter().flatten() {
+                reserved.insert(row.key.clone(), row);
+            }
+        }
+        Ok(reserved)
+    }
+
+    /// Contacts that new rows point to, and that this run has not read: by a recorded id, as a stranger, or (where a one-way
+    /// bridge read no list) by External ID and e-mail.
+    async fn find_contacts_for_rows(
+        &mut self,
+        run: &Run,
+        collected: &mut Collected,
+        reserved: &HashMap<LocalKey, LinkRow>,
+    ) -> Result<()> {
+        let mut wanted: Vec<LookUp> = Vec::new();
+        for row in reserved.values() {
+            if let Some(id) = &row.remote_id
+                && !collected.new_remote.contains_key(id)
+            {
+                wanted.push(LookUp::Id(id.clone()));
+            }
+        }
+        let digests: HashSet<Digest> = collected
+            .new_local
+            .values()
+            .flat_map(|view| [view.external, view.email])
+            .flatten()
+            .collect();
+        if !digests.is_empty() {
+            for (key, stranger) in Memory::new(self.store)
+                .all::<Stranger>(Table::Stranger)
+                .await?
+            {
+                let answers = [stranger.external, stranger.email]
+                    .into_iter()
+                    .flatten()
+                    .any(|digest| digests.contains(&Digest(digest)));
+                if answers && let Ok(id) = String::from_utf8(key) {
+                    wanted.push(LookUp::Id(RemoteId(id)));
+                }
+            }
+        }
+        if run.scan_end.is_none() {
+            for view in collected.new_local.values() {
+                wanted.extend(
+                    run.identity
+                        .external_field
+                        .and_then(|field| view.value(field))
+                        .map(|text| LookUp::External(text.to_owned())),
+                );
+                wanted.extend(
+                    run.identity
+                        .email_field
+                        .and_then(|field| view.value(field))
+                        .map(|text| LookUp::Email(text.to_owned())),
+                );
+            }
+        }
+        wanted.sort_by_key(|look_up| format!("{look_up:?}"));
+        wanted.dedup();
+        for look_up in wanted {
+            self.check_signal()?;
+            let Found::Item(item) = self.remote.look_up(&look_up).await? else {
+                continue;
+            };
+            let RemoteItem::Record(record) = *item else {
+                continue;
+            };
+            let linked = Memory::new(self.store)
+                .links(std::slice::from_ref(&record.id))
+                .await?
+                .pop()
+                .flatten()
+                .is_some();
+            if !record.deleted && !linked {
+                let view = self.view(run, &record);
+                collected.new_remote.insert(view.id.clone(), view);
+            }
+        }
+        Ok(())
+    }
+
+    /// Pairs that the database has recorded as linked: a kill between its transaction and ours, or a re-link (hazard H-60).
+    async fn heal(
+        &mut self,
+        run: &Run,
+        collected: &mut Collected,
+        reserved: &HashMap<LocalKey, LinkRow>,
+    ) -> Result<Vec<Task>> {
+        let mut recorded: Vec<(RemoteId, LocalKey)> = Vec::new();
+        let ids: Vec<RemoteId> = collected.new_remote.keys().cloned().collect();
+        for part in ids.chunks(PART) {
+            for (id, row) in part.iter().zip(self.local.links_by_remote(part).await?) {
+                recorded.extend(row.map(|row| (id.clone(), row.key)));
+            }
+        }
+        for row in reserved.values() {
+            recorded.extend(row.remote_id.clone().map(|id| (id, row.key.clone())));
+        }
+        recorded.sort();
+        recorded.dedup();
+        let mut tasks = Vec::new();
+        for (id, key) in recorded {
+            let Some(remote) = collected.new_remote.get(&id) else {
+                continue;
+            };
+            let local = match collected.new_local.get(&key) {
+                Some(view) => Some(view.clone()),
+                None => self.unlinked_row(&key).await?,
+            };
+            let Some(local) = local else { continue };
+            let link = self.fresh_link(run, remote, &local);
+            let mut task = Task::linked(link, Some(remote.clone()), Some(local), Action::Nothing);
+            (task.fresh, task.from_remote, task.from_local) =
+                (true, true, collected.new_local.contains_key(&key));
+            tasks.push(task);
+            collected.new_remote.remove(&id);
+            collected.new_local.remove(&key);
+        }
+        Ok(tasks)
+    }
+
+    async fn unlinked_row(&mut self, key: &LocalKey) -> Result<Option<LocalView>> {
+        let keys = std::slice::from_ref(key);
+        if Memory::new(self.store)
+            .links_by_local(keys)
+            .await?
+            .pop()
+            .flatten()
+            .is_some()
+        {
+            return Ok(None);
+        }
+        let row = self.local.fetch(keys).await?.pop().flatten();
+        Ok(row
+            .filter(|row| !row.marked)
+            .map(|row| local_view(self.vault, self.mapping, &row)))
+    }
+
+    async fn match_newcomers(
+        &mut self,
+        run: &Run,
+        collected: &mut Collected,
+        reserved: &HashMap<LocalKey, LinkRow>,
+    ) -> Result<Vec<Task>> {
+        let remotes: Vec<RemoteView> = std::mem::take(&mut collected.new_remote)
+            .into_values()
+            .collect();
+        let locals: Vec<LocalView> = std::mem::take(&mut collected.new_local)
+            .into_values()
+            .collect();
+        // The rows of dying contacts may be taken over by a newcomer: a merge in the CRM (H-41).
+        let dying: Vec<(Link, LocalView)> =
+            collected.pairs.values().filter_map(dying_row).collect();
+        let mut new_remotes: Vec<Newcomer> = remotes
+            .iter()
+            .map(|view| self.remote_newcomer(run, view))
+            .collect();
+        let mut new_locals: Vec<Newcomer> = locals
+            .iter()
+            .map(|view| self.local_newcomer(run, view, reserved.get(&view.key)))
+            .collect();
+        let mut known = self
+            .known_contacts(run, &new_remotes, &new_locals, &dying)
+            .await?;
+
+        let mut tasks =
+            self.decided_links(run, &remotes, &locals, &mut new_remotes, &mut new_locals);
+        new_locals.extend(
+            dying
+                .iter()
+                .map(|(_, view)| self.local_newcomer(run, view, None)),
+        );
+        let known_ids: Vec<String> = known.iter().map(|(id, _)| id.0.clone()).collect();
+        let known: Vec<Newcomer> = known.drain(..).map(|(_, newcomer)| newcomer).collect();
+        let fates = correlate(&new_remotes, &new_locals, &known);
+        let name = |candidate: &Candidate| match candidate {
+            Candidate::Remote(at) => format!("contact {}", remotes[*at].id),
+            Candidate::Local(at) if *at < locals.len() => format!("row {}", locals[*at].key),
+            Candidate::Local(at) => format!("row {}", dying[at - locals.len()].1.key),
+            Candidate::Known(at) => format!("contact {}", known_ids[*at]),
+        };
+        let decided: HashSet<RemoteId> = tasks
+            .iter()
+            .filter_map(|task: &Task| task.remote.as_ref().map(|view| view.id.clone()))
+            .collect();
+        let decided_rows: HashSet<LocalKey> = tasks
+            .iter()
+            .filter_map(|task| task.local.as_ref().map(|view| view.key.clone()))
+            .collect();
+
+        for (view, fate) in remotes.iter().zip(&fates.remotes) {
+            if decided.contains(&view.id) {
+                continue;
+            }
+            tasks.push(match fate {
+                Fate::Pair(local) if *local >= locals.len() => {
+                    let (old, row) = &dying[local - locals.len()];
+                    collected.pairs.remove(&old.remote);
+                    let link = Link {
+                        remote: view.id.clone(),
+                        external: view.external,
+                        email: view.email,
+                        gone: None,
+                        ..old.clone()
+                    };
+                    let mut task =
+                        Task::linked(link, Some(view.clone()), Some(row.clone()), Action::Nothing);
+                    (task.fresh, task.from_remote, task.replaces) = (true, true, Some(old.clone()));
+                    task
+                }
+                Fate::Pair(local) => {
+                    let row = &locals[*local];
+                    let mut task = Task::linked(
+                        self.fresh_link(run, view, row),
+                        Some(view.clone()),
+                        Some(row.clone()),
+                        Action::Nothing,
+                    );
+                    (task.fresh, task.from_remote, task.from_local) = (true, true, true);
+                    task
+                }
+                Fate::Alone => Task::newcomer(Some(view.clone()), None, Action::CreateLocal),
+                Fate::Held(why, others) => {
+                    let (code, reason) = held_reason(*why, true);
+                    Task::newcomer(
+                        Some(view.clone()),
+                        None,
+                        Action::Hold(code, reason, others.iter().map(name).collect()),
+                    )
+                }
+            });
+        }
+        for (view, fate) in locals.iter().zip(&fates.locals) {
+            if decided_rows.contains(&view.key) {
+                continue;
+            }
+            match fate {
+                Fate::Pair(_) => {}
+                Fate::Alone => tasks.push(Task::newcomer(
+                    None,
+                    Some(view.clone()),
+                    Action::CreateRemote,
+                )),
+                Fate::Held(why, others) => {
+                    let (code, reason) = held_reason(*why, false);
+                    tasks.push(Task::newcomer(
+                        None,
+                        Some(view.clone()),
+                        Action::Hold(code, reason, others.iter().map(name).collect()),
+                    ));
+                }
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// Links that a person decided on (`review resolve --link`), and newcomers called separate.
+    fn decided_links(
+        &self,
+        run: &Run,
+        remotes: &[RemoteView],
+        locals: &[LocalView],
+        new_remotes: &mut [Newcomer],
+        new_locals: &mut [Newcomer],
+    ) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        for (at, view) in remotes.iter().enumerate() {
+            if matches!(
+                run.reviews
+                    .get(&dirty_remote(&view.id))
+                    .and_then(|review| review.decision.as_ref()),
+                Some(Decision::Separate)
+            ) {
+                new_remotes[at].separate = true;
+            }
+        }
+        for (at, row) in locals.iter().enumerate() {
+            match run
+                .reviews
+                .get(&dirty_local(&row.key))
+                .and_then(|review| review.decision.as_ref())
+            {
+                Some(Decision::Separate) => new_locals[at].separate = true,
+                Some(Decision::Link(id)) => {
+                    if let Some(contact) = remotes.iter().position(|view| view.id.0 == *id) {
+                        let mut task = Task::linked(
+                            self.fresh_link(run, &remotes[contact], row),
+                            Some(remotes[contact].clone()),
+                            Some(row.clone()),
+                            Action::Nothing,
+                        );
+                        (task.fresh, task.from_remote, task.from_local) = (true, true, true);
+                        tasks.push(task);
+                        (new_remotes[contact].separate, new_locals[at].separate) = (true, true);
+                    }
+                }
+                _ => {}
+            }
+        }
+        tasks
+    }
+
+    /// A link without bases: the two never agreed on anything.
+    pub(crate) fn fresh_link(&self, run: &Run, remote: &RemoteView, local: &LocalView) -> Link {
+        Link {
+            remote: remote.id.clone(),
+            local: local.key.clone(),
+            row: local.row,
+            stamp: remote.stamp,
+            own_stamp: false,
+            drifted: false,
+            gone: None,
+            misses: 0,
+            mapping: run.facts.mapping,
+            external: remote.external,
+            email: remote.email,
+            bases: vec![None; self.mapping.fields.len()],
+            children: vec![Default::default(); self.mapping.children.len()],
+        }
+    }
+
+    /// The keys of a contact: first the reserved External ID, then the match rules in the mapping's order.
+    fn remote_newcomer(&self, _: &Run, view: &RemoteView) -> Newcomer {
+        let mut keys = vec![view.external];
+        keys.extend(self.match_fields().map(|(field, role)| match role {
+            Role::Email => view.email,
+            _ => view.value(field).map(|_| view.digests[field]),
+        }));
+        Newcomer {
+            keys,
+            external: view.external,
+            email: view.email,
+            separate: false,
+        }
+    }
+
+    fn local_newcomer(&self, _: &Run, view: &LocalView, reserved: Option<&LinkRow>) -> Newcomer {
+        let mut keys = vec![
+            reserved
+                .and_then(|row| row.external_id.as_deref())
+                .map(|text| external_digest(self.vault, text)),
+        ];
+        keys.extend(self.match_fields().map(|(field, role)| match role {
+            Role::Email => view.email,
+            _ => view.value(field).map(|_| view.digests[field]),
+        }));
+        Newcomer {
+            keys,
+            external: view.external,
+            email: view.email,
+            separate: false,
+        }
+    }
+
+    fn match_fields(&self) -> impl Iterator<Item = (usize, Role)> + '_ {
+        self.mapping
+            .fields
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| field.matches)
+            .map(|(at, field)| (at, field.role))
+    }
+
+    /// The known contacts that share a key with a newcomer: one pass over links and strangers, only where there are newcomers.
+    async fn known_contacts(
+        &self,
+        run: &Run,
+        remotes: &[Newcomer],
+        locals: &[Newcomer],
+        dying: &[(Link, LocalView)],
+    ) -> Result<Vec<(RemoteId, Newcomer)>> {
+        let wanted: HashSet<Digest> = remotes
+            .iter()
+            .chain(locals)
+            .flat_map(|newcomer| {
+                newcomer
+                    .keys
+                    .iter()
+                    .copied()
+                    .chain([newcomer.external, newcomer.email])
+            })
+            .flatten()
+            .collect();
+        let dying: HashSet<&RemoteId> = dying.iter().map(|(link, _)| &link.remote).collect();
+        let memory = Memory::new(self.store);
+        let mut known = Vec::new();
+        let mut after: Option<RemoteId> = None;
+        let roles: Vec<(usize, Role)> = self.match_fields().collect();
+        while !wanted.is_empty() {
+            let links = memory.links_after(after.as_ref(), RANGE).await?;
+            let Some(last) = links.last() else { break };
+            after = Some(last.remote.clone());
+            for link in links {
+                if dying.contains(&link.remote) {
+                    continue;
+                }
+                let link = self.migrate(run, link);
+                let mut keys = vec![link.external];
+                keys.extend(roles.iter().map(|(field, role)| match role {
+                    Role::Email => link.email,
+                    _ => link.bases[*field].map(|base| base.remote),
+                }));
+                let newcomer = Newcomer {
+                    keys,
+                    external: link.external,
+                    email: link.email,
+                    separate: false,
+                };
+                if newcomer
+                    .keys
+                    .iter()
+                    .chain([&newcomer.external, &newcomer.email])
+                    .flatten()
+                    .any(|digest| wanted.contains(digest))
+                {
+                    known.push((link.remote, newcomer));
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Remembers a contact that is known but not linked, so that a later row is not made into a second one.
+    pub(crate) fn stranger(&self, view: &RemoteView) -> Stranger {
+        let matches = self
+            .match_fields()
+            .map(|(field, _)| view.value(field).map(|_| view.digests[field].0))
+            .collect();
+        Stranger {
+            content: view.content.0,
+            external: view.external.map(|digest| digest.0),
+            email: view.email.map(|digest| digest.0),
+            matches,
+        }
+    }
+}
+
+fn dying_row(changed: &Changed) -> Option<(Link, LocalView)> {
+    match (&changed.remote, &changed.local) {
+        (RemoteState::Dead, Some(LocalState::Row(view))) => {
+            Some((changed.link.clone(), view.clone()))
+        }
+        _ => None,
+    }
+}
+
+fn held_reason(why: Why, remote: bool) -> (&'static str, String) {
+    let text = match (why, remote) {
+        (Why::Ambiguous, true) => {
+            "The contact answers to a match with more than one record, or with one that is linked already"
+        }
+        (Why::Ambiguous, false) => {
+            "The row answers to a match with more than one record, or with one that is linked already"
+        }
+        (Why::ExternalTaken, _) => "Another contact has this External ID already",
+        (Why::EmailTaken, _) => {
+            "Another contact has this e-mail address already; the service might take the two for one"
+        }
+        (Why::Twin, _) => {
+            "Another new row has the same External ID or e-mail address and goes first"
+        }
+    };
+    let code = match why {
+        Why::Ambiguous => "E-MATCH-AMBIGUOUS",
+        Why::ExternalTaken => "E-EXT-NOT-UNIQUE",
+        Why::EmailTaken => "E-EMAIL-TAKEN",
+        Why::Twin => "E-DUP-EMAIL-LOCAL",
+    };
+    (
+        code,
+        format!("{text}. See `review show`, then `review resolve --link` or `--separate`"),
+    )
+}

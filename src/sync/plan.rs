@@ -1,0 +1,505 @@
+//! What becomes of a pair: presence on both sides against the link (sync-semantics, table P).
+//!
+//! Pure and total: every combination has a step, and the same inputs give the same step.
+
+use crate::model::{DeletePolicy, Direction};
+
+use super::memory::{Link, Side};
+use super::merge::{Circumstances, FieldRule, Merged, merge};
+use super::view::{LocalView, RemoteView};
+
+/// How the contact of a link stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RemoteState {
+    /// As the base has it: it was read and is the same, or was not in an incremental answer.
+    Unchanged,
+    /// Read, and not as the base has it (or read because something else needs it).
+    Seen(RemoteView),
+    /// Proved to be gone: marked as deleted, or absent from a full read and not found by a look-up.
+    Dead,
+}
+
+/// How the row of a link stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LocalState {
+    /// There.
+    Row(LocalView),
+    /// Deleted, or marked as deleted.
+    Gone,
+}
+
+/// What to do about a pair.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing.
+    Nothing,
+    /// Both are there: field by field.
+    Settle(Merged),
+    /// The contact died, the row is as it was: the row goes (or is marked).
+    DeleteLocal,
+    /// The row is gone, the contact is as it was: the contact goes.
+    DeleteRemote,
+    /// A deletion on this side waits for a person.
+    HoldDelete(Side),
+    /// A deletion on this side is not carried over; the other record is left alone from now on.
+    IgnoreDelete(Side),
+    /// The row is gone, but the contact was edited: the edit wins.
+    RestoreLocal,
+    /// The contact died, but the row was edited: the edit wins.
+    RestoreRemote,
+    /// Gone on both sides.
+    Bury,
+}
+
+/// What the presence table must know besides the pair.
+#[derive(Clone, Copy, Debug)]
+pub struct Policies<'a> {
+    /// One per field.
+    pub fields: &'a [FieldRule],
+    /// The bridge's direction.
+    pub direction: Direction,
+    /// The bridge's policy on deletions.
+    pub deletes: DeletePolicy,
+    /// For the merge.
+    pub circumstances: Circumstances,
+}
+
+/// Table P.
+pub fn plan_pair(
+    link: &Link,
+    remote: &RemoteState,
+    local: &LocalState,
+    policies: Policies<'_>,
+) -> Step {
+    let restored = policies.circumstances.rewound;
+    match (remote, local) {
+        // P8: a deletion that was to be ignored stays ignored until the record is back.
+        (RemoteState::Unchanged, LocalState::Row(_)) if link.gone == Some(Side::Remote) => {
+            Step::Nothing
+        }
+        (RemoteState::Dead, LocalState::Row(_))
+            if link.gone == Some(Side::Remote) && policies.circumstances.take.is_none() =>
+        {
+            Step::Nothing
+        }
+        (RemoteState::Unchanged | RemoteState::Seen(_), LocalState::Gone)
+            if link.gone == Some(Side::Local) && policies.circumstances.take.is_none() =>
+        {
+            Step::Nothing
+        }
+
+        // P1: both there.
+        (RemoteState::Unchanged, LocalState::Row(row)) => Step::Settle(merge(
+            policies.fields,
+            link,
+            row,
+            None,
+            policies.circumstances,
+        )),
+        (RemoteState::Seen(contact), LocalState::Row(row)) => Step::Settle(merge(
+            policies.fields,
+            link,
+            row,
+            Some(contact),
+            policies.circumstances,
+        )),
+
+        // P2: deleted in the CRM.
+        (RemoteState::Dead, LocalState::Row(row)) => {
+            let edited = local_edited(policies.fields, link, row);
+            match policies.direction {
+                // P9: an accepted rewind is no deletion: the record flows back.
+                _ if restored == Some(Side::Remote) && policies.direction.pushes() => {
+                    Step::RestoreRemote
+                }
+                Direction::Push if edited || policies.circumstances.full => Step::RestoreRemote,
+                Direction::Push => Step::Nothing,
+                Direction::Both if edited && policies.circumstances.take != Some(Side::Remote) => {
+                    Step::RestoreRemote
+                } // P5
+                _ => carry(
+                    policies,
+                    Side::Remote,
+                    Step::DeleteLocal,
+                    Step::RestoreRemote,
+                ),
+            }
+        }
+
+        // P3: deleted in the database.
+        (RemoteState::Unchanged | RemoteState::Seen(_), LocalState::Gone) => {
+            let edited = matches!(remote, RemoteState::Seen(contact) if remote_edited(policies.fields, link, contact));
+            match policies.direction {
+                _ if restored == Some(Side::Local) && policies.direction.pulls() => {
+                    Step::RestoreLocal
+                }
+                Direction::Pull if edited || policies.circumstances.full => Step::RestoreLocal,
+                Direction::Pull => Step::Nothing,
+                Direction::Both if edited && policies.circumstances.take != Some(Side::Local) => {
+                    Step::RestoreLocal
+                } // P4
+                _ => carry(
+                    policies,
+                    Side::Local,
+                    Step::DeleteRemote,
+                    Step::RestoreLocal,
+                ),
+            }
+        }
+
+        // P6: gone on both sides.
+        (RemoteState::Dead, LocalState::Gone) => Step::Bury,
+    }
+}
+
+/// P7: a deletion on `dead` meets an unchanged record on the other side.
+fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Step {
+    match (policies.circumstances.take, policies.deletes) {
+        (Some(side), _) if side == dead => delete,
+        (Some(_), _) => restore,
+        (None, DeletePolicy::Apply) => delete,
+        (None, DeletePolicy::Review) => Step::HoldDelete(dead),
+        (None, DeletePolicy::Ignore) => Step::IgnoreDelete(dead),
+    }
+}
+
+/// Whether the row shows an edit that would flow to the remote.
+pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView) -> bool {
+    rules.iter().enumerate().any(|(field, rule)| {
+        rule.direction.pushes()
+            && row.values[field].is_ok()
+            && link
+                .bases
+                .get(field)
+                .copied()
+                .flatten()
+                .is_some_and(|base| base.local != row.digests[field])
+    })
+}
+
+/// Whether the contact shows an edit that would flow to the database.
+pub fn remote_edited(rules: &[FieldRule], link: &Link, contact: &RemoteView) -> bool {
+    rules.iter().enumerate().any(|(field, rule)| {
+        rule.direction.pulls()
+            && contact.values[field].is_ok()
+            && link
+                .bases
+                .get(field)
+                .copied()
+                .flatten()
+                .is_some_and(|base| base.remote != contact.digests[field])
+    })
+}
+
+/// Whether the contact is exactly as the base has it, child rules included.
+pub fn remote_unchanged(link: &Link, contact: &RemoteView) -> bool {
+    link.bases.len() == contact.digests.len()
+        && link
+            .bases
+            .iter()
+            .zip(&contact.digests)
+            .zip(&contact.values)
+            .all(|((base, digest), value)| match value {
+                Ok(_) => base.is_some_and(|base| base.remote == *digest),
+                // What can't be read is held in quarantine under the record's content; it is no change.
+                Err(_) => true,
+            })
+        && link.children.len() == contact.children.len()
+        && children_unchanged(link, contact)
+}
+
+/// Whether the parts of every child rule are as they were.
+pub fn children_unchanged(link: &Link, contact: &RemoteView) -> bool {
+    contact
+        .children
+        .iter()
+        .enumerate()
+        .all(|(rule, view)| match (view, link.children.get(rule)) {
+            (Some(view), Some(base)) => view.content == base.content,
+            (Some(_), None) => false,
+            (None, _) => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ConflictPolicy, Digest, LocalKey, RemoteId};
+    use crate::sync::memory::Base;
+    use crate::sync::merge::Newer;
+
+    const RULES: [FieldRule; 1] = [FieldRule {
+        direction: Direction::Both,
+        policy: ConflictPolicy::Newest,
+    }];
+
+    fn link() -> Link {
+        Link {
+            remote: RemoteId("1".into()),
+            local: LocalKey::Int(1),
+            row: Digest(0),
+            stamp: None,
+            own_stamp: false,
+            drifted: false,
+            gone: None,
+            misses: 0,
+            mapping: 1,
+            external: None,
+            email: None,
+            bases: vec![Some(Base {
+                local: Digest(1),
+                remote: Digest(1),
+            })],
+            children: Vec::new(),
+        }
+    }
+
+    fn row(value: u64) -> LocalState {
+        LocalState::Row(LocalView {
+            key: LocalKey::Int(1),
+            values: vec![Ok(Some(value.to_string()))],
+            digests: vec![Digest(value)],
+            row: Digest(value),
+            changed_at: None,
+            marked: false,
+            external: None,
+            email: None,
+        })
+    }
+
+    fn contact(value: u64) -> RemoteState {
+        RemoteState::Seen(RemoteView {
+            id: RemoteId("1".into()),
+            stamp: None,
+            deleted: false,
+            values: vec![Ok(Some(value.to_string()))],
+            digests: vec![Digest(value)],
+            children: Vec::new(),
+            child_problems: Vec::new(),
+            external: None,
+            email: None,
+            content: Digest(value),
+        })
+    }
+
+    fn policies(
+        direction: Direction,
+        deletes: DeletePolicy,
+        full: bool,
+        take: Option<Side>,
+    ) -> Policies<'static> {
+        Policies {
+            fields: &RULES,
+            direction,
+            deletes,
+            circumstances: Circumstances {
+                newer: Newer::Unknown,
+                full,
+                rewound: None,
+                take,
+            },
+        }
+    }
+
+    #[test]
+    fn table_p() {
+        use DeletePolicy::{Apply, Ignore, Review};
+        use Direction::{Both, Pull, Push};
+        use RemoteState::{Dead, Unchanged};
+        let gone = LocalState::Gone;
+        let cases = [
+            (
+                Dead,
+                row(1),
+                Both,
+                Apply,
+                false,
+                None,
+                Step::DeleteLocal,
+                "P2 deleted in the CRM",
+            ),
+            (
+                Dead,
+                row(2),
+                Both,
+                Apply,
+                false,
+                None,
+                Step::RestoreRemote,
+                "P5 deleted in the CRM, edited in the database",
+            ),
+            (
+                Unchanged,
+                gone.clone(),
+                Both,
+                Apply,
+                false,
+                None,
+                Step::DeleteRemote,
+                "P3 deleted in the database",
+            ),
+            (
+                contact(1),
+                gone.clone(),
+                Both,
+                Apply,
+                false,
+                None,
+                Step::DeleteRemote,
+                "P3 read and unchanged",
+            ),
+            (
+                contact(2),
+                gone.clone(),
+                Both,
+                Apply,
+                false,
+                None,
+                Step::RestoreLocal,
+                "P4 deleted in the database, edited in the CRM",
+            ),
+            (
+                Dead,
+                gone.clone(),
+                Both,
+                Apply,
+                false,
+                None,
+                Step::Bury,
+                "P6 gone on both",
+            ),
+            (
+                Dead,
+                row(1),
+                Both,
+                Review,
+                false,
+                None,
+                Step::HoldDelete(Side::Remote),
+                "P7 review",
+            ),
+            (
+                Unchanged,
+                gone.clone(),
+                Both,
+                Review,
+                false,
+                None,
+                Step::HoldDelete(Side::Local),
+                "P7 review",
+            ),
+            (
+                Dead,
+                row(1),
+                Both,
+                Review,
+                false,
+                Some(Side::Remote),
+                Step::DeleteLocal,
+                "P7 a person let it go",
+            ),
+            (
+                Dead,
+                row(1),
+                Both,
+                Review,
+                false,
+                Some(Side::Local),
+                Step::RestoreRemote,
+                "P7 a person keeps it",
+            ),
+            (
+                Dead,
+                row(1),
+                Both,
+                Ignore,
+                false,
+                None,
+                Step::IgnoreDelete(Side::Remote),
+                "P7 ignore",
+            ),
+            (
+                Dead,
+                row(2),
+                Pull,
+                Apply,
+                false,
+                None,
+                Step::DeleteLocal,
+                "one way: the source decides",
+            ),
+            (
+                Unchanged,
+                gone.clone(),
+                Pull,
+                Apply,
+                false,
+                None,
+                Step::Nothing,
+                "one way: the target is not read for changes",
+            ),
+            (
+                Unchanged,
+                gone.clone(),
+                Pull,
+                Apply,
+                true,
+                None,
+                Step::RestoreLocal,
+                "but in a full read the source wins",
+            ),
+            (
+                Dead,
+                row(1),
+                Push,
+                Apply,
+                true,
+                None,
+                Step::RestoreRemote,
+                "one way, the other way round",
+            ),
+            (
+                Unchanged,
+                gone,
+                Push,
+                Apply,
+                false,
+                None,
+                Step::DeleteRemote,
+                "one way: the source decides",
+            ),
+        ];
+        for (remote, local, direction, deletes, full, take, step, story) in cases {
+            assert_eq!(
+                plan_pair(
+                    &link(),
+                    &remote,
+                    &local,
+                    policies(direction, deletes, full, take)
+                ),
+                step,
+                "{story}"
+            );
+        }
+    }
+
+    #[test]
+    fn p8_an_ignored_deletion_stays_ignored() {
+        let link = Link {
+            gone: Some(Side::Remote),
+            ..link()
+        };
+        let policies = policies(Direction::Both, DeletePolicy::Ignore, true, None);
+        assert_eq!(
+            plan_pair(&link, &RemoteState::Dead, &row(2), policies),
+            Step::Nothing
+        );
+        assert!(
+            matches!(
+                plan_pair(&link, &contact(1), &row(1), policies),
+                Step::Settle(_)
+            ),
+            "until the record is back"
+        );
+    }
+}

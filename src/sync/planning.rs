@@ -1,0 +1,558 @@
+//! From what was read to the tasks of the run: absences, newcomers, pairs; then the brakes, and the plan as people read it.
+
+use std::collections::HashMap;
+
+use crate::local::Local;
+use crate::model::{DeletePolicy, Direction, RemoteItem, Result, World};
+use crate::remote::{Found, LookUp, Remote};
+use crate::state::{StateStore, Table};
+
+use super::collect::{Changed, Collected, seen_mark};
+use super::guard::{Load, Stop, check_emptied, check_load, check_site};
+use super::memory::{Decision, Link, Memory, RANGE, ReviewKind, Side, Stranger, dirty_remote};
+use super::merge::{Circumstances, Newer, newer};
+use super::plan::{LocalState, Policies, RemoteState, Step, children_unchanged, plan_pair};
+use super::push::MISSES_MAX;
+use super::report::{Guard, PlanItem};
+use super::run::{Action, Run, Task};
+use super::view::{LocalView, RemoteView};
+use super::{Engine, Halt};
+
+/// So many records older than what was agreed, or one per cent of the links, are a restored backup, not an oddity.
+const REWOUND_FROM: u64 = 3;
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    pub(crate) async fn plan(
+        &mut self,
+        run: &mut Run,
+        mut collected: Collected,
+    ) -> Result<Vec<Task>, Halt> {
+        self.check_rewound(run, &collected)?;
+        if let Some(live) = collected.live_rows
+            && !run.first_load
+        {
+            check_emptied("customer database", run.facts.links, live, &run.accept)?;
+        }
+        if run.full && !run.first_load && run.scan_end.is_some() {
+            self.find_absences(run, &mut collected).await?;
+        }
+        self.watch.progress("planning", 0, None);
+        let mut tasks = self.plan_newcomers(run, &mut collected).await?;
+        for task in &mut tasks {
+            self.plan_newcomer(run, task);
+        }
+        for (id, changed) in std::mem::take(&mut collected.pairs) {
+            let take = self.decision(run, &dirty_remote(&id));
+            let task = self.plan_changed(run, changed, take);
+            tasks.push(task);
+        }
+        for bad in std::mem::take(&mut collected.bad) {
+            self.hold_bad(run, bad);
+        }
+        Ok(tasks)
+    }
+
+    /// H-63: a side whose records are older than what was agreed was restored from a backup.
+    fn check_rewound(&self, run: &mut Run, collected: &Collected) -> Result<(), Halt> {
+        let newest = run
+            .scan_end
+            .as_ref()
+            .and_then(|end| end.newest)
+            .map(|stamp| stamp.0);
+        let fell_back = run.full
+            && matches!((newest, run.facts.watermark), (Some(newest), Some(watermark)) if newest < watermark);
+        let many = collected.older >= REWOUND_FROM.max(run.facts.links / 100);
+        if !fell_back && !many || run.facts.links == 0 || run.relink || run.rewound.is_some() {
+            return Ok(());
+        }
+        if !run.accept.contains(&Guard::Rewound) {
+            let reason = format!(
+                "The CRM is older than what was agreed ({} records went back in time): it was restored from a backup",
+                collected.older
+            );
+            return Err(Stop {
+                guard: Guard::Rewound,
+                reason,
+            }
+            .into());
+        }
+        run.rewound = Some(Side::Remote);
+        Ok(())
+    }
+
+    /// H-40: a known contact that a full read did not show is looked up, and only "not found" makes it dead, in a run in which the
+    /// same look-up finds a contact that is there.
+    async fn find_absences(
+        &mut self,
+        run: &mut Run,
+        collected: &mut Collected,
+    ) -> Result<(), Halt> {
+        let memory = Memory::new(self.store);
+        let mut absent: Vec<Link> = Vec::new();
+        let mut present = None;
+        let (mut links, mut there) = (0u64, 0u64);
+        let mut after = None;
+        loop {
+            let page = memory.links_after(after.as_ref(), RANGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.remote.clone());
+            for link in page {
+                if link.gone == Some(Side::Remote) {
+                    continue;
+                }
+                links += 1;
+                if run.seen.contains(&seen_mark(&link.remote)) {
+                    there += 1;
+                    present.get_or_insert_with(|| link.remote.clone());
+                } else {
+                    absent.push(self.migrate(run, link));
+                }
+            }
+        }
+        let count = run.scan_end.as_ref().map_or(0, |end| end.count);
+        if run.rewound.is_none() {
+            check_emptied(
+                "CRM",
+                run.facts.last_full_count.max(links),
+                count,
+                &run.accept,
+            )?;
+            check_site(self.site, links, there, &run.accept)?;
+            let deletes = absent.iter().filter(|link| link.gone.is_none()).count() as u64;
+            if self.rules.direction.pulls() && self.rules.deletes == DeletePolicy::Apply {
+                let load = Load {
+                    live: run.live_local,
+                    deletes,
+                    updates: 0,
+                };
+                check_load(
+                    "customer database (known contacts are missing from a full read)",
+                    load,
+                    self.rules.max_deletes,
+                    self.rules.max_changes,
+                    &run.accept,
+                )?;
+            }
+        }
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let control = match present {
+            Some(id) => matches!(self.remote.look_up(&LookUp::Id(id)).await?, Found::Item(_)),
+            // Everything is gone, and that was accepted: there is nothing left to prove the look-up by.
+            None => run.accept.contains(&Guard::Emptied),
+        };
+        if !control {
+            tracing::warn!(
+                bridge = self.bridge,
+                absent = absent.len(),
+                "the look-up does not find a contact that is there; no absence is taken for a deletion"
+            );
+            return Ok(());
+        }
+        for link in absent {
+            self.check_signal()?;
+            let state = match self
+                .remote
+                .look_up(&LookUp::Id(link.remote.clone()))
+                .await?
+            {
+                Found::Nothing => RemoteState::Dead,
+                Found::Item(item) => match *item {
+                    RemoteItem::Record(record) if record.deleted => RemoteState::Dead,
+                    RemoteItem::Record(record) => RemoteState::Seen(self.view(run, &record)),
+                    RemoteItem::Bad(bad) => {
+                        collected.bad.push(bad);
+                        continue;
+                    }
+                },
+            };
+            collected
+                .pairs
+                .entry(link.remote.clone())
+                .or_insert(Changed {
+                    link,
+                    remote: RemoteState::Unchanged,
+                    local: None,
+                })
+                .remote = state;
+        }
+        self.fetch_rows_of_pairs(collected).await?;
+        Ok(())
+    }
+
+    fn decision(&self, run: &Run, key: &[u8]) -> Option<Side> {
+        match run
+            .reviews
+            .get(key)
+            .and_then(|review| review.decision.as_ref())
+        {
+            Some(Decision::Take(side)) => Some(*side),
+            _ => None,
+        }
+    }
+
+    /// Which of the two edits is the later one, by the records' own times.
+    pub(crate) fn newer(
+        &self,
+        link: &Link,
+        remote: Option<&RemoteView>,
+        local: &LocalView,
+    ) -> Newer {
+        let stamp = remote.and_then(|remote| remote.stamp).filter(|stamp| {
+            // A time that our own write made, or one that the zone shows twice, says nothing.
+            !(link.own_stamp && link.stamp == Some(*stamp)) && !self.remote.is_ambiguous(*stamp)
+        });
+        let ahead = self.remote.clock_difference().unwrap_or_default();
+        let tolerance = chrono::Duration::from_std(self.rules.conflict_tolerance)
+            .unwrap_or(chrono::Duration::minutes(2));
+        newer(
+            stamp.map(|stamp| self.remote.instant(stamp)),
+            local.changed_at,
+            ahead,
+            tolerance,
+        )
+    }
+
+    pub(crate) fn circumstances(
+        &self,
+        run: &Run,
+        newer: Newer,
+        take: Option<Side>,
+    ) -> Circumstances {
+        Circumstances {
+            newer,
+            full: run.full,
+            rewound: run.rewound,
+            take,
+        }
+    }
+
+    pub(crate) fn policies<'a>(&self, run: &'a Run, circumstances: Circumstances) -> Policies<'a> {
+        Policies {
+            fields: &run.fields,
+            direction: self.rules.direction,
+            deletes: self.rules.deletes,
+            circumstances,
+        }
+    }
+
+    fn plan_changed(&self, run: &Run, changed: Changed, take: Option<Side>) -> Task {
+        let Changed {
+            link,
+            remote,
+            local,
+        } = changed;
+        let from_local = match &local {
+            Some(LocalState::Row(view)) => {
+                view.row != link.row || run.dirty_local.contains(&view.key)
+            }
+            Some(LocalState::Gone) => true,
+            None => false,
+        };
+        let local = local.unwrap_or(LocalState::Gone);
+        let newer = match (&remote, &local) {
+            (RemoteState::Seen(contact), LocalState::Row(row)) => {
+                self.newer(&link, Some(contact), row)
+            }
+            _ => Newer::Unknown,
+        };
+        let action = match plan_pair(
+            &link,
+            &remote,
+            &local,
+            self.policies(run, self.circumstances(run, newer, take)),
+        ) {
+            Step::Nothing => Action::Nothing,
+            Step::Settle(merged) => Action::Settle(merged),
+            Step::DeleteLocal => Action::DeleteLocal,
+            Step::DeleteRemote => Action::DeleteRemote,
+            Step::HoldDelete(side) => Action::HoldDelete(side),
+            Step::IgnoreDelete(side) => Action::IgnoreDelete(side),
+            Step::RestoreLocal => Action::RestoreLocal,
+            Step::RestoreRemote => Action::RestoreRemote,
+            Step::Bury => Action::Bury,
+        };
+        let from_remote = remote != RemoteState::Unchanged;
+        let remote = match remote {
+            RemoteState::Seen(view) => Some(view),
+            RemoteState::Unchanged | RemoteState::Dead => None,
+        };
+        let local = match local {
+            LocalState::Row(view) => Some(view),
+            LocalState::Gone => None,
+        };
+        let action = if run.relink {
+            without_writes(action)
+        } else {
+            action
+        };
+        let mut task = Task::linked(link, remote, local, action);
+        (task.from_remote, task.from_local, task.take) = (from_remote, from_local, take);
+        if self.left_alone(run, &task) {
+            task.action = Action::Nothing;
+        }
+        task
+    }
+
+    /// A pair that was just found is settled as at a first meeting; a newcomer alone is made on the other side, where the bridge flows
+    /// that way and the newcomer can be addressed.
+    fn plan_newcomer(&self, run: &Run, task: &mut Task) {
+        let direction = self.rules.direction;
+        let take = task
+            .link
+            .as_ref()
+            .and_then(|link| self.decision(run, &dirty_remote(&link.remote)));
+        task.take = take;
+        match (&task.action, &task.link, &task.remote, &task.local) {
+            (Action::Nothing, Some(link), Some(remote), Some(local)) => {
+                let newer = self.newer(link, Some(remote), local);
+                let merged = super::merge::merge(
+                    &run.fields,
+                    link,
+                    local,
+                    Some(remote),
+                    self.circumstances(run, newer, take),
+                );
+                task.action = if run.relink {
+                    without_writes(Action::Settle(merged))
+                } else {
+                    Action::Settle(merged)
+                };
+            }
+            (Action::CreateLocal, ..) if run.relink || direction == Direction::Push => {
+                task.action = Action::Nothing
+            }
+            (Action::CreateRemote, ..) if run.relink || direction == Direction::Pull => {
+                task.action = Action::Nothing
+            }
+            (Action::CreateRemote, _, _, Some(local)) => {
+                if let Some((code, reason)) = self.unaddressable(run, local) {
+                    task.action = Action::Hold(code, reason, Vec::new());
+                } else if run
+                    .tries
+                    .get(&local.key)
+                    .is_some_and(|&tries| tries >= MISSES_MAX)
+                {
+                    let reason = "The CRM took the new contact three times and never showed it; it is tried again when the row changes";
+                    task.action = Action::Hold("E-REMOTE-IGNORED", reason.into(), Vec::new());
+                }
+            }
+            _ => {}
+        }
+        if !matches!(task.action, Action::Hold(..)) && self.left_alone(run, task) {
+            task.action = Action::Nothing;
+        }
+    }
+
+    /// The brakes on what is planned, per side.
+    pub(crate) async fn check_guards(&self, run: &Run, tasks: &[Task]) -> Result<(), Halt> {
+        if run.first_load {
+            return Ok(());
+        }
+        let mut local = Load {
+            live: run.live_local,
+            ..Load::default()
+        };
+        let mut remote = Load {
+            live: run.live_links.max(
+                run.scan_end
+                    .as_ref()
+                    .filter(|_| run.full)
+                    .map_or(0, |end| end.count),
+            ),
+            ..Load::default()
+        };
+        for task in tasks {
+            match &task.action {
+                Action::DeleteLocal => local.deletes += 1,
+                Action::DeleteRemote => remote.deletes += 1,
+                // A first meeting is a first load: no limit applies to it.
+                Action::Settle(merged) if !task.fresh => {
+                    local.updates += u64::from(merged.to_local().next().is_some());
+                    remote.updates += u64::from(merged.to_remote().next().is_some());
+                }
+                _ => {}
+            }
+        }
+        check_load(
+            "customer database",
+            local,
+            self.rules.max_deletes,
+            self.rules.max_changes,
+            &run.accept,
+        )?;
+        check_load(
+            "CRM",
+            remote,
+            self.rules.max_deletes,
+            self.rules.max_changes,
+            &run.accept,
+        )?;
+        Ok(())
+    }
+
+    /// The plan as people and scripts read it: one item a record that would be written or held.
+    pub(crate) fn describe(&self, run: &Run, tasks: &[Task]) -> Vec<PlanItem> {
+        let columns = |fields: &mut dyn Iterator<Item = usize>| {
+            fields
+                .map(|field| self.mapping.fields[field].column.clone())
+                .collect::<Vec<_>>()
+        };
+        let mut items = Vec::new();
+        for task in tasks {
+            let mut item = |action, side, fields, reason: Option<String>| {
+                items.push(PlanItem {
+                    action,
+                    side,
+                    local: task
+                        .local
+                        .as_ref()
+                        .map(|view| view.key.to_string())
+                        .or_else(|| task.link.as_ref().map(|link| link.local.to_string())),
+                    remote: task
+                        .remote
+                        .as_ref()
+                        .map(|view| view.id.to_string())
+                        .or_else(|| task.link.as_ref().map(|link| link.remote.to_string())),
+                    fields,
+                    reason,
+                });
+            };
+            match &task.action {
+                Action::Nothing | Action::Bury => {}
+                Action::Settle(merged) => {
+                    let children = task
+                        .remote
+                        .as_ref()
+                        .zip(task.link.as_ref())
+                        .is_some_and(|(view, link)| !children_unchanged(link, view));
+                    if task.fresh {
+                        item("link", "both", Vec::new(), None);
+                    }
+                    if merged.to_local().next().is_some() || children {
+                        item("update", "local", columns(&mut merged.to_local()), None);
+                    }
+                    if merged.to_remote().next().is_some() {
+                        item("update", "remote", columns(&mut merged.to_remote()), None);
+                    }
+                    if merged.in_review().next().is_some() {
+                        item(
+                            "hold",
+                            "both",
+                            columns(&mut merged.in_review()),
+                            Some("both sides changed it; a person decides".into()),
+                        );
+                    }
+                    if merged.unreadable().next().is_some() {
+                        item(
+                            "hold",
+                            "both",
+                            columns(&mut merged.unreadable()),
+                            Some("the value can't be read".into()),
+                        );
+                    }
+                }
+                Action::CreateLocal => item("create", "local", Vec::new(), None),
+                Action::CreateRemote => item("create", "remote", Vec::new(), None),
+                Action::DeleteLocal => item(
+                    "delete",
+                    "local",
+                    Vec::new(),
+                    Some("deleted in the CRM".into()),
+                ),
+                Action::DeleteRemote => item(
+                    "delete",
+                    "remote",
+                    Vec::new(),
+                    Some("deleted in the database".into()),
+                ),
+                Action::HoldDelete(side) => item(
+                    "hold",
+                    side_name(*side),
+                    Vec::new(),
+                    Some("a deletion that a person decides on".into()),
+                ),
+                Action::IgnoreDelete(side) => item(
+                    "hold",
+                    side_name(*side),
+                    Vec::new(),
+                    Some("a deletion that is ignored".into()),
+                ),
+                Action::RestoreLocal => item(
+                    "create",
+                    "local",
+                    Vec::new(),
+                    Some("deleted in the database, edited in the CRM: the edit wins".into()),
+                ),
+                Action::RestoreRemote => item(
+                    "create",
+                    "remote",
+                    Vec::new(),
+                    Some("deleted in the CRM, edited in the database: the edit wins".into()),
+                ),
+                Action::Hold(code, reason, _) => item(
+                    "hold",
+                    if task.remote.is_some() {
+                        "remote"
+                    } else {
+                        "local"
+                    },
+                    Vec::new(),
+                    Some(format!("{code} {reason}")),
+                ),
+            }
+        }
+        let _ = run;
+        items
+    }
+
+    /// Strangers that a full read did not show are forgotten.
+    pub(crate) async fn vanished_strangers(&self, run: &Run) -> Result<Vec<Vec<u8>>> {
+        if !run.full || run.first_load || run.scan_end.is_none() {
+            return Ok(Vec::new());
+        }
+        let strangers: HashMap<Vec<u8>, Stranger> = Memory::new(self.store)
+            .all(Table::Stranger)
+            .await?
+            .into_iter()
+            .collect();
+        Ok(strangers
+            .into_keys()
+            .filter(|key| {
+                String::from_utf8(key.clone())
+                    .is_ok_and(|id| !run.seen.contains(&seen_mark(&crate::model::RemoteId(id))))
+            })
+            .collect())
+    }
+
+    /// Whether a review of this kind waits under `key`.
+    pub(crate) fn waits(&self, run: &Run, key: &[u8], kind: ReviewKind) -> bool {
+        run.reviews
+            .get(key)
+            .is_some_and(|review| review.kind == kind)
+    }
+}
+
+/// A re-link writes nothing on either side: only what is equal is agreed.
+fn without_writes(action: Action) -> Action {
+    use super::merge::Flow;
+    match action {
+        Action::Settle(mut merged) => {
+            for flow in &mut merged.flows {
+                if *flow != Flow::Agree {
+                    *flow = Flow::Keep;
+                }
+            }
+            Action::Settle(merged)
+        }
+        _ => Action::Nothing,
+    }
+}
+
+fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Remote => "remote",
+        Side::Local => "local",
+    }
+}

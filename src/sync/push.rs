@@ -1,0 +1,433 @@
+//! Edits of rows on their way to their contacts: composed on a fresh look-up, announced, sent, proved.
+//!
+//! A contact is never overwritten with anything but what was read of it a moment before (hazards H-28, H-31).
+
+use crate::local::Local;
+use crate::model::{RemoteItem, RemoteRecord, Result, World};
+use crate::remote::{Address, Found, LookUp, Outgoing, Remote};
+use crate::state::{Batch, StateStore, Table};
+
+use super::Engine;
+use super::memory::{Base, FORMAT, Intent, IntentKind, Link, dirty_remote};
+use super::merge::{Flow, Merged, merge};
+use super::resolve::{Landing, alike, landing};
+use super::run::{Action, Hold, Pushing, Run, Task};
+use super::view::{LocalView, RemoteView};
+use super::window::{Sending, WINDOW};
+
+/// Pushes in a row without effect before a field is held.
+pub(crate) const MISSES_MAX: u8 = 3;
+
+/// What the fresh look-up of a linked contact found.
+enum Fresh {
+    Record(RemoteRecord),
+    Gone,
+    /// Another contact answers to its External ID.
+    Taken,
+    Unreadable,
+}
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    pub(crate) async fn push_updates(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let mut tasks = tasks.into_iter().peekable();
+        while tasks.peek().is_some() {
+            let window: Vec<Task> = tasks.by_ref().take(WINDOW).collect();
+            self.push_window(run, window).await?;
+        }
+        Ok(())
+    }
+
+    async fn push_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let fresh = self.look_afresh(run, &tasks).await?;
+        let (mut sendings, mut settled, mut losers) = (Vec::new(), Vec::new(), Batch::new());
+        for (mut task, fresh) in tasks.into_iter().zip(fresh) {
+            let Some(link) = task.link.clone() else {
+                continue;
+            };
+            match fresh {
+                Fresh::Record(record) => match self.compose(run, task, &link, record) {
+                    Composed::Send(sending) => {
+                        self.keep_losers(run, &sending.task, &mut losers);
+                        sendings.push(*sending);
+                    }
+                    Composed::Settle(task) => settled.push(*task),
+                },
+                Fresh::Gone => {
+                    // The full read will tell whether it is a deletion; until then the edit waits.
+                    task.extra
+                        .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                    task.holds.push(Hold { code: "E-CONTACT-MISSING", reason: "The CRM does not find the contact; the next full read tells whether it was deleted".into(), fields: Vec::new() });
+                    run.facts.full_due = true;
+                    self.hold_push(run, task).await?;
+                }
+                Fresh::Taken => {
+                    task.holds.push(Hold {
+                        code: "E-EXT-NOT-UNIQUE",
+                        reason: "Another contact has the same External ID, so this one can't be addressed; make them differ in the CRM".into(),
+                        fields: Vec::new(),
+                    });
+                    self.hold_push(run, task).await?;
+                }
+                Fresh::Unreadable => {
+                    task.holds.push(Hold {
+                        code: "E-LOOKUP",
+                        reason: "The contact was found but can't be read".into(),
+                        fields: Vec::new(),
+                    });
+                    self.hold_push(run, task).await?;
+                }
+            }
+        }
+        self.deliver(run, &mut sendings, losers).await?;
+        settled.extend(sendings.into_iter().map(|sending| self.judge(run, sending)));
+        self.settle(run, settled).await
+    }
+
+    /// One look-up each, several in flight.
+    async fn look_afresh(&self, run: &Run, tasks: &[Task]) -> Result<Vec<Fresh>> {
+        use futures::{StreamExt, TryStreamExt, stream};
+        let questions: Vec<Option<(LookUp, Link)>> = tasks
+            .iter()
+            .map(|task| {
+                task.link
+                    .clone()
+                    .map(|link| (self.question(run, task, &link), link))
+            })
+            .collect();
+        let remote = self.remote;
+        stream::iter(questions)
+            .map(|question| async move {
+                let Some((question, link)) = question else {
+                    return Ok(Fresh::Gone);
+                };
+                let by_external = matches!(question, LookUp::External(_));
+                let found = match remote.look_up(&question).await? {
+                    Found::Item(item) => *item,
+                    Found::Nothing if by_external => {
+                        match remote.look_up(&LookUp::Id(link.remote.clone())).await? {
+                            Found::Item(item) => *item,
+                            Found::Nothing => return Ok(Fresh::Gone),
+                        }
+                    }
+                    Found::Nothing => return Ok(Fresh::Gone),
+                };
+                Ok(match found {
+                    RemoteItem::Record(record) if record.id != link.remote => Fresh::Taken,
+                    RemoteItem::Record(record) if record.deleted => Fresh::Gone,
+                    RemoteItem::Record(record) => Fresh::Record(record),
+                    RemoteItem::Bad(_) => Fresh::Unreadable,
+                })
+            })
+            .buffered(self.rules.prefetch.max(1))
+            .try_collect()
+            .await
+    }
+
+    /// By External ID where row and link agree on it: that proves in one call that it addresses this contact and no other.
+    fn question(&self, run: &Run, task: &Task, link: &Link) -> LookUp {
+        let external = run.identity.external_field.and_then(|field| {
+            let local = task.local.as_ref()?;
+            let agreed = link.bases[field].is_some_and(|base| {
+                base.local == local.digests[field] && base.local == base.remote
+            });
+            local
+                .value(field)
+                .filter(|_| agreed && link.external.is_some())
+                .map(str::to_owned)
+        });
+        external.map_or_else(|| LookUp::Id(link.remote.clone()), LookUp::External)
+    }
+
+    /// Merges again on the fresh contact and composes the whole record.
+    fn compose(&self, run: &Run, mut task: Task, link: &Link, record: RemoteRecord) -> Composed {
+        let Some(local) = task.local.clone() else {
+            return Composed::Settle(Box::new(task));
+        };
+        let contact = self.view(run, &record);
+        let newer = self.newer(link, Some(&contact), &local);
+        let mut merged = merge(
+            &run.fields,
+            link,
+            &local,
+            Some(&contact),
+            self.circumstances(run, newer, task.take),
+        );
+        let mut document = record.document;
+        let identity = &run.identity;
+        let address = match (contact.external, contact.email) {
+            (Some(_), _) => Some(Address::External),
+            (None, Some(_)) => email_text(identity, &document).map(Address::Email),
+            (None, None) => None,
+        };
+        let mut sent = vec![None; run.fields.len()];
+        let wanted: Vec<usize> = merged.to_remote().collect();
+        for field in wanted {
+            let hold = self
+                .refuse_field(run, field, &contact, address.as_ref())
+                .or_else(|| {
+                    let value = local.values[field].as_ref().ok()?;
+                    self.mapping
+                        .to_remote(field, value, &mut document)
+                        .err()
+                        .map(|problem| Hold {
+                            code: problem.code,
+                            reason: format!(
+                                "{}: {}",
+                                self.mapping.fields[field].column, problem.reason
+                            ),
+                            fields: vec![field],
+                        })
+                });
+            match hold {
+                Some(hold) => {
+                    task.holds.push(hold);
+                    merged.flows[field] = Flow::Keep;
+                }
+                None => sent[field] = Some(local.digests[field]),
+            }
+        }
+        task.action = Action::Settle(merged);
+        let (Some(address), true) = (address, sent.iter().any(Option::is_some)) else {
+            task.remote = Some(contact);
+            task.pushed = if task.holds.is_empty() {
+                Pushing::Idle
+            } else {
+                Pushing::Held
+            };
+            return Composed::Settle(Box::new(task));
+        };
+        let expected = self.view(
+            run,
+            &RemoteRecord {
+                id: record.id,
+                stamp: record.stamp,
+                deleted: false,
+                document: document.clone(),
+            },
+        );
+        for (field, sent) in sent.iter_mut().enumerate() {
+            if sent.is_some() {
+                // What the service will show if it takes the value as it is written on the wire.
+                *sent = Some(expected.digests[field]);
+            }
+        }
+        let intent = Intent {
+            format: FORMAT,
+            kind: IntentKind::Update,
+            local: local.key.clone(),
+            remote: Some(link.remote.clone()),
+            identity: None,
+            before: contact.digests.iter().map(|digest| Some(*digest)).collect(),
+            local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
+            sent,
+            mapping: run.facts.mapping,
+            epoch: run.facts.epoch,
+            at: self.world.now(),
+            tries: link.misses,
+        };
+        task.remote = Some(contact);
+        Composed::Send(Box::new(Sending {
+            key: dirty_remote(&link.remote),
+            find: LookUp::Id(link.remote.clone()),
+            task,
+            outgoing: Outgoing { document, address },
+            intent,
+            expected,
+            got: None,
+            refused: None,
+            unknown: false,
+        }))
+    }
+
+    /// Fields that can't be sent without making a second contact (H-26, H-27).
+    fn refuse_field(
+        &self,
+        run: &Run,
+        field: usize,
+        contact: &RemoteView,
+        address: Option<&Address>,
+    ) -> Option<Hold> {
+        let column = &self.mapping.fields[field].column;
+        let hold = |code, reason: &str| {
+            Some(Hold {
+                code,
+                reason: format!("{column}: {reason}"),
+                fields: vec![field],
+            })
+        };
+        let identity = &run.identity;
+        match address {
+            None => hold(
+                "E-UNADDRESSABLE",
+                "the contact has neither External ID nor e-mail, so a push would make a second one; give it one in the CRM",
+            ),
+            _ if identity.external_field == Some(field) && contact.external.is_some() => hold(
+                "E-EXT-CHANGE",
+                "the CRM finds the contact by its External ID, so a changed one would make a second contact; change it in the CRM",
+            ),
+            Some(Address::Email(_)) if identity.external_field == Some(field) => hold(
+                "E-EXT-NEW",
+                "the contact is found by its e-mail alone, so a new External ID would make a second contact; enter it in the CRM",
+            ),
+            Some(Address::Email(_)) if identity.email_field == Some(field) => hold(
+                "E-EMAIL-ADDRESS",
+                "the contact is found by its e-mail alone, so a changed one would make a second contact; change it in the CRM",
+            ),
+            _ => None,
+        }
+    }
+
+    /// Table R: what reading back proves, field by field; the task goes on to be settled on what the contact shows now.
+    fn judge(&self, run: &mut Run, sending: Sending) -> Task {
+        let Sending {
+            mut task,
+            intent,
+            key,
+            expected,
+            got,
+            refused,
+            ..
+        } = sending;
+        task.extra.remove(Table::Intent, key);
+        let (Some(mut link), Some(local)) = (task.link.take(), task.local.clone()) else {
+            return task;
+        };
+        let Some(got) = got else {
+            task.extra
+                .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+            task.pushed = Pushing::Held;
+            task.action = Action::Settle(keep_all(run));
+            task.remote = None;
+            task.link = Some(link);
+            return task;
+        };
+        let judged = self.move_bases(&mut link, &intent, &local, &expected, &got);
+        let newer = self.newer(&link, Some(&got), &local);
+        let mut merged = merge(
+            &run.fields,
+            &link,
+            &local,
+            Some(&got),
+            self.circumstances(run, newer, task.take),
+        );
+        for (field, sent) in intent.sent.iter().enumerate() {
+            // What did not land, and what can't be told, is planned anew by the next run.
+            if sent.is_some()
+                && !matches!(merged.flows[field], Flow::Agree)
+                && link.bases[field].is_none_or(|base| {
+                    base.remote != got.digests[field] || base.local != local.digests[field]
+                })
+            {
+                merged.flows[field] = Flow::Keep;
+            }
+        }
+        let held: Vec<usize> = task
+            .holds
+            .iter()
+            .flat_map(|hold| hold.fields.iter().copied())
+            .collect();
+        for field in held {
+            merged.flows[field] = Flow::Keep;
+        }
+        if merged.to_remote().next().is_some() {
+            // Edited in the CRM while the push was on its way, and the row's value wins: the next run sends it.
+            task.extra
+                .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+        }
+        if let Some(reason) = refused {
+            let fields = (0..intent.sent.len())
+                .filter(|&field| intent.sent[field].is_some())
+                .collect();
+            task.holds.push(Hold {
+                code: "E-REMOTE-REFUSED",
+                reason: format!("The CRM refused the record: {reason}"),
+                fields,
+            });
+        } else if !judged.missed.is_empty() {
+            link.misses = link.misses.saturating_add(1);
+            if link.misses >= MISSES_MAX {
+                link.misses = 0;
+                task.holds.push(Hold { code: "E-REMOTE-IGNORED", reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: judged.missed });
+            } else {
+                task.extra
+                    .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+            }
+        } else {
+            link.misses = 0;
+            (link.stamp, link.own_stamp) = (got.stamp, true);
+        }
+        task.pushed = if judged.landed {
+            Pushing::Updated
+        } else {
+            Pushing::Held
+        };
+        task.action = Action::Settle(merged);
+        task.remote = Some(got);
+        task.link = Some(link);
+        task
+    }
+
+    /// Moves the bases of the fields whose push is proved.
+    pub(crate) fn move_bases(
+        &self,
+        link: &mut Link,
+        intent: &Intent,
+        local: &LocalView,
+        expected: &RemoteView,
+        got: &RemoteView,
+    ) -> Judged {
+        let mut judged = Judged {
+            landed: false,
+            missed: Vec::new(),
+        };
+        for (field, sent) in intent.sent.iter().enumerate() {
+            let Some(sent) = sent else { continue };
+            let shown = got.digests[field];
+            let alike = got.values[field].is_ok() && alike(expected.value(field), got.value(field));
+            match landing(*sent, intent.before[field], shown, alike) {
+                Landing::Confirmed => {
+                    let sent_row = intent.local_after[field].unwrap_or(local.digests[field]);
+                    link.bases[field] = Some(Base {
+                        local: sent_row,
+                        remote: shown,
+                    });
+                    judged.landed = true;
+                }
+                Landing::NotApplied | Landing::Undecidable => judged.missed.push(field),
+            }
+        }
+        judged
+    }
+}
+
+/// What reading back came to.
+pub(crate) struct Judged {
+    /// At least one field landed.
+    pub landed: bool,
+    /// Fields that did not, or of which it can't be told.
+    pub missed: Vec<usize>,
+}
+
+enum Composed {
+    Send(Box<Sending>),
+    Settle(Box<Task>),
+}
+
+fn keep_all(run: &Run) -> Merged {
+    Merged {
+        flows: vec![Flow::Keep; run.fields.len()],
+    }
+}
+
+fn email_text(
+    identity: &super::run::Identity,
+    document: &crate::model::Document,
+) -> Option<String> {
+    super::view::identity_of(
+        None,
+        identity.email.map(|name| (name, identity.mirror.as_ref())),
+        document,
+    )
+    .1
+    .map(str::to_owned)
+}

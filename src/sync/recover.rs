@@ -1,0 +1,253 @@
+//! What an earlier run announced and did not finish: proved by a look, never assumed (reliability, section 2.8).
+//!
+//! It runs before anything else is read, and needs nothing but the intent and a look-up.
+
+use crate::local::{LinkRow, Local, RowWrite};
+use crate::model::{Error, RemoteItem, Result, World};
+use crate::remote::{Found, LookUp, Remote};
+use crate::state::{Batch, StateStore, Table};
+
+use super::Engine;
+use super::memory::{Intent, IntentKind, Memory, dirty_local, dirty_remote, put_link, remove_link};
+use super::run::Run;
+use super::view::{RemoteView, local_view};
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    pub(crate) async fn recover(&mut self, run: &mut Run) -> Result<()> {
+        if run.dry {
+            return Ok(());
+        }
+        for (key, intent) in Memory::new(self.store).all::<Intent>(Table::Intent).await? {
+            self.check_signal()?;
+            let mut batch = Batch::new();
+            match intent.kind {
+                IntentKind::Update => self.recover_update(run, &intent, &mut batch).await?,
+                IntentKind::Create => self.recover_create(run, &key, &intent, &mut batch).await?,
+                IntentKind::Delete => self.recover_delete(run, &intent, &mut batch).await?,
+            }
+            batch.remove(Table::Intent, key);
+            self.store.commit(batch).await?;
+            self.world.checkpoint("recovered").await?;
+        }
+        Ok(())
+    }
+
+    async fn recover_update(
+        &mut self,
+        run: &mut Run,
+        intent: &Intent,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let Some(id) = intent.remote.clone() else {
+            return Ok(());
+        };
+        // Whatever it shows, both sides are looked at again.
+        run.dirty_remote.insert(id.clone());
+        batch.put(Table::Inbox, dirty_remote(&id), Vec::new());
+        let Some(link) = Memory::new(self.store)
+            .links(std::slice::from_ref(&id))
+            .await?
+            .pop()
+            .flatten()
+        else {
+            return Ok(());
+        };
+        let row = self
+            .local
+            .fetch(std::slice::from_ref(&intent.local))
+            .await?
+            .pop()
+            .flatten();
+        let (Some(row), true) = (row, intent.mapping == run.facts.mapping) else {
+            return Ok(());
+        };
+        let mut link = self.migrate(run, link);
+        let local = local_view(self.vault, self.mapping, &row);
+        let Some(mut got) = self.found(run, &LookUp::Id(id.clone())).await? else {
+            return Ok(());
+        };
+        if intent
+            .sent
+            .iter()
+            .enumerate()
+            .any(|(field, sent)| sent.is_some_and(|sent| got.digests[field] != sent))
+        {
+            self.wait_until_settled(intent).await;
+            match self.found(run, &LookUp::Id(id)).await? {
+                Some(view) => got = view,
+                None => return Ok(()),
+            }
+        }
+        // The values that were sent are gone with the run, but where the row still shows them they are known.
+        let mut expected = got.clone();
+        for field in 0..expected.values.len() {
+            expected.values[field] = match intent.local_after.get(field).copied().flatten() {
+                Some(digest) if digest == local.digests[field] => local.values[field].clone(),
+                _ => Err(crate::model::FieldProblem {
+                    code: "Q-UNKNOWN",
+                    reason: "not known any more".into(),
+                }),
+            };
+        }
+        let mut known = intent.clone();
+        for (field, value) in expected.values.iter().enumerate() {
+            if value.is_err() && known.sent[field].is_some_and(|sent| sent != got.digests[field]) {
+                known.sent[field] = None;
+            }
+        }
+        self.move_bases(&mut link, &known, &local, &expected, &got);
+        put_link(batch, &link);
+        Ok(())
+    }
+
+    async fn recover_create(
+        &mut self,
+        run: &mut Run,
+        key: &[u8],
+        intent: &Intent,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let Some(identity) = &intent.identity else {
+            return Ok(());
+        };
+        let text = String::from_utf8(self.vault.open(key, &identity.sealed)?)
+            .map_err(|_| super::memory::corrupt())?;
+        let find = if identity.external {
+            LookUp::External(text.clone())
+        } else {
+            LookUp::Email(text.clone())
+        };
+        let mut got = self.found(run, &find).await?;
+        if got.is_none() {
+            self.wait_until_settled(intent).await;
+            got = self.found(run, &find).await?;
+        }
+        run.dirty_local.insert(intent.local.clone());
+        batch.put(Table::Inbox, dirty_local(&intent.local), Vec::new());
+        let Some(got) = got else {
+            run.tries.insert(intent.local.clone(), intent.tries);
+            return Ok(());
+        };
+        if self.link_of_another(&got, &intent.local).await?.is_some() {
+            return Ok(());
+        }
+        let memory = Memory::new(self.store);
+        let linked = memory
+            .links_by_local(std::slice::from_ref(&intent.local))
+            .await?
+            .pop()
+            .flatten();
+        let row = self
+            .local
+            .fetch(std::slice::from_ref(&intent.local))
+            .await?
+            .pop()
+            .flatten();
+        let mut link = match &row {
+            Some(row) => {
+                let local = local_view(self.vault, self.mapping, row);
+                let bases = if intent.mapping == run.facts.mapping {
+                    self.bases_of_new(run, intent, &local, None, &got)
+                } else {
+                    vec![None; run.fields.len()]
+                };
+                self.created_link(run, &got, &local, Some(bases))
+            }
+            // The row was deleted meanwhile: the pair is planned as one whose row is gone.
+            None => {
+                let gone = crate::local::Row {
+                    key: intent.local.clone(),
+                    cells: vec![crate::model::Cell::Null; run.fields.len()],
+                    digest: Default::default(),
+                    changed_at: None,
+                    marked: false,
+                };
+                let local = local_view(self.vault, self.mapping, &gone);
+                self.created_link(run, &got, &local, None)
+            }
+        };
+        link.children = vec![Default::default(); self.mapping.children.len()];
+        (link.stamp, link.own_stamp) = (got.stamp, true);
+        if let Some(old) = linked.filter(|old| old.remote != link.remote) {
+            batch.remove(Table::Link, old.remote.0.as_bytes());
+            self.bury(&old, batch);
+        } else if Memory::new(self.store)
+            .links(std::slice::from_ref(&link.remote))
+            .await?
+            .pop()
+            .flatten()
+            .is_none()
+        {
+            run.facts.links += 1;
+        }
+        if row.is_some() {
+            let record = LinkRow {
+                key: link.local.clone(),
+                external_id: identity.external.then_some(text),
+                remote_id: Some(link.remote.clone()),
+            };
+            self.local
+                .apply(&run.fence, &[RowWrite::Link(record)])
+                .await?;
+            run.wrote = true;
+        }
+        run.dirty_remote.insert(link.remote.clone());
+        batch.put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+        put_link(batch, &link);
+        Ok(())
+    }
+
+    async fn recover_delete(
+        &mut self,
+        run: &mut Run,
+        intent: &Intent,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let Some(id) = intent.remote.clone() else {
+            return Ok(());
+        };
+        let Some(link) = Memory::new(self.store)
+            .links(std::slice::from_ref(&id))
+            .await?
+            .pop()
+            .flatten()
+        else {
+            return Ok(());
+        };
+        if self.found(run, &LookUp::Id(id.clone())).await?.is_none() {
+            remove_link(batch, &link);
+            self.bury(&link, batch);
+            run.facts.links = run.facts.links.saturating_sub(1);
+            self.local
+                .apply(&run.fence, &[RowWrite::Unlink(link.local.clone())])
+                .await?;
+            run.wrote = true;
+        } else {
+            run.dirty_remote.insert(id.clone());
+            batch.put(Table::Inbox, dirty_remote(&id), Vec::new());
+        }
+        Ok(())
+    }
+
+    async fn found(&self, run: &Run, by: &LookUp) -> Result<Option<RemoteView>> {
+        match self.remote.look_up(by).await? {
+            Found::Item(item) => match *item {
+                RemoteItem::Record(record) if record.deleted => Ok(None),
+                RemoteItem::Record(record) => Ok(Some(self.view(run, &record))),
+                RemoteItem::Bad(_) => Err(Error::unreachable(
+                    "E-LOOKUP",
+                    "A contact that was written is found but can't be read; run again later",
+                )),
+            },
+            Found::Nothing => Ok(None),
+        }
+    }
+
+    /// Before `settle` has passed since a write was announced, absence proves nothing (H-21).
+    async fn wait_until_settled(&self, intent: &Intent) {
+        let passed = (self.world.now() - intent.at).to_std().unwrap_or_default();
+        if let Some(rest) = self.rules.settle.checked_sub(passed) {
+            self.world.sleep(rest).await;
+        }
+    }
+}

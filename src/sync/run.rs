@@ -1,0 +1,371 @@
+//! What one pass knows and counts while it goes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::local::{Fence, Local};
+use crate::model::{Digest, Error, ErrorKind, LocalKey, RemoteId, Stamp, World};
+use crate::remote::{Remote, ScanEnd};
+use crate::state::{Batch, Durable, StateStore};
+
+use super::memory::{Facts, Link, Quarantined, Review, Side};
+use super::merge::{FieldRule, Merged};
+use super::report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
+use super::view::{EmailMirror, LocalView, RemoteView};
+use super::{Engine, RunOptions};
+
+/// What is to be done about one person.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The link; new ones have no bases yet.
+    pub link: Option<Link>,
+    /// The link is not in the store yet.
+    pub fresh: bool,
+    /// The contact, where it was read.
+    pub remote: Option<RemoteView>,
+    /// The row, where it is there.
+    pub local: Option<LocalView>,
+    /// What to do.
+    pub action: Action,
+    /// Counted as read on the remote's side.
+    pub from_remote: bool,
+    /// Counted as read on the database's side.
+    pub from_local: bool,
+    /// What a person decided on it.
+    pub take: Option<Side>,
+    /// The link whose row this new contact takes over (a merge in the CRM, hazard H-41).
+    pub replaces: Option<Link>,
+    /// What waits, and why: code, sentence, fields. Becomes one quarantine record when the task is concluded.
+    pub holds: Vec<Hold>,
+    /// What the push of this task came to.
+    pub pushed: Pushing,
+    /// Writes to the state that belong into the same commit as the link.
+    pub extra: Batch,
+}
+
+/// Something about a record that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// A stable code.
+    pub code: &'static str,
+    /// What is wrong and what to do, without values.
+    pub reason: String,
+    /// The fields concerned; empty: the whole record.
+    pub fields: Vec<usize>,
+}
+
+/// What a push came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushing {
+    /// Nothing was to be sent.
+    Idle,
+    /// A contact was made.
+    Created,
+    /// At least one field landed.
+    Updated,
+    /// Nothing landed, or nothing could be sent.
+    Held,
+}
+
+impl Task {
+    /// A task for a pair with a link.
+    pub fn linked(
+        link: Link,
+        remote: Option<RemoteView>,
+        local: Option<LocalView>,
+        action: Action,
+    ) -> Self {
+        Self {
+            link: Some(link),
+            fresh: false,
+            remote,
+            local,
+            action,
+            from_remote: false,
+            from_local: false,
+            take: None,
+            replaces: None,
+            holds: Vec::new(),
+            pushed: Pushing::Idle,
+            extra: Batch::new(),
+        }
+    }
+
+    /// A task for a newcomer.
+    pub fn newcomer(remote: Option<RemoteView>, local: Option<LocalView>, action: Action) -> Self {
+        let (from_remote, from_local) = (remote.is_some(), local.is_some());
+        Self {
+            link: None,
+            fresh: true,
+            remote,
+            local,
+            action,
+            from_remote,
+            from_local,
+            take: None,
+            replaces: None,
+            holds: Vec::new(),
+            pushed: Pushing::Idle,
+            extra: Batch::new(),
+        }
+    }
+}
+
+/// What is to be done about one person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Nothing.
+    Nothing,
+    /// Field by field.
+    Settle(Merged),
+    /// A row for a new contact.
+    CreateLocal,
+    /// A contact for a new row.
+    CreateRemote,
+    /// The row goes.
+    DeleteLocal,
+    /// The contact goes.
+    DeleteRemote,
+    /// A deletion on this side waits for a person.
+    HoldDelete(Side),
+    /// A deletion on this side is ignored.
+    IgnoreDelete(Side),
+    /// A row anew, because the contact was edited.
+    RestoreLocal,
+    /// A contact anew, because the row was edited.
+    RestoreRemote,
+    /// Gone on both sides.
+    Bury,
+    /// The newcomer waits: code, sentence, others that answer to the match.
+    Hold(&'static str, String, Vec<String>),
+}
+
+/// The paths by which the service addresses a contact.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Path of the External ID.
+    pub external: Option<&'static str>,
+    /// Path of the e-mail address.
+    pub email: Option<&'static str>,
+    /// Its second place.
+    pub mirror: Option<EmailMirror>,
+    /// The field that is mapped to the External ID.
+    pub external_field: Option<usize>,
+    /// The field that is mapped to the e-mail address.
+    pub email_field: Option<usize>,
+}
+
+/// One pass.
+pub struct Run {
+    /// The facts as they will be committed.
+    pub facts: Facts,
+    /// Which run is writing.
+    pub fence: Fence,
+    /// Guards that may be passed.
+    pub accept: BTreeSet<Guard>,
+    /// Nothing is written.
+    pub dry: bool,
+    /// Read from there, this once.
+    pub since: Option<Stamp>,
+    /// Everything is read and compared.
+    pub full: bool,
+    /// Nothing was ever linked and the table is empty: pages are applied as they come.
+    pub first_load: bool,
+    /// Both sides are linked again; nothing is created.
+    pub relink: bool,
+    /// This side is older than what was agreed, and that was accepted.
+    pub rewound: Option<Side>,
+    /// One per field.
+    pub fields: Vec<FieldRule>,
+    /// How contacts are addressed.
+    pub identity: Identity,
+    /// Counts of the pull.
+    pub pull: Counts,
+    /// Counts of the push.
+    pub push: Counts,
+    /// Fields in conflict.
+    pub conflicts: u64,
+    /// Something was written to a side.
+    pub wrote: bool,
+    /// The guard that stopped it.
+    pub stopped_by: Option<Guard>,
+    /// The plan of a dry run.
+    pub plan: Vec<PlanItem>,
+    /// What the scan knew at its end.
+    pub scan_end: Option<ScanEnd>,
+    /// The service's time when the run's scan began.
+    pub scan_start: Option<Stamp>,
+    /// Position of local changes to commit at the end.
+    pub local_position: Option<String>,
+    /// Reviews by key.
+    pub reviews: HashMap<Vec<u8>, Review>,
+    /// Quarantine by key.
+    pub quarantine: HashMap<Vec<u8>, Quarantined>,
+    /// Contacts to be looked at whether or not they changed.
+    pub dirty_remote: HashSet<RemoteId>,
+    /// Rows to be looked at whether or not they changed.
+    pub dirty_local: HashSet<LocalKey>,
+    /// Digests of ids seen by the last attempt of a full scan.
+    pub seen: HashSet<u64>,
+    /// External IDs seen in a first load, to notice one that stands twice (hazard H-44).
+    pub externals: HashSet<Digest>,
+    /// Commits under way that nothing waits for yet (first load only).
+    pub behind: Vec<Durable>,
+    /// Live rows when the run began.
+    pub live_local: u64,
+    /// The size of the links when the run began.
+    pub live_links: u64,
+    /// Creates that an earlier run sent without finding them afterwards: how often, by row.
+    pub tries: HashMap<LocalKey, u8>,
+    /// Rows that the database refused once; they are tried again at the end, when others may have made room.
+    pub refused: Vec<Task>,
+    /// Quarantine records that wait for the run's next commit.
+    pub held_batch: Batch,
+    /// The last try is under way: what the database refuses now is quarantined.
+    pub last_try: bool,
+}
+
+impl Run {
+    /// A pass that has done nothing yet.
+    pub(crate) fn new<R: Remote, L: Local, S: StateStore, W: World>(
+        engine: &Engine<'_, R, L, S, W>,
+        options: &RunOptions,
+    ) -> Self {
+        use crate::mapping::Role;
+        let vocabulary = engine.remote.vocabulary();
+        let role = |role: Role| {
+            engine
+                .mapping
+                .fields
+                .iter()
+                .position(|field| field.role == role)
+        };
+        let mirror = vocabulary.email.and_then(|email| {
+            vocabulary
+                .mirrors
+                .iter()
+                .find(|mirror| mirror.path == email)
+        });
+        Self {
+            facts: Facts::default(),
+            fence: Fence {
+                store_id: String::new(),
+                epoch: 0,
+            },
+            accept: options.accept.clone(),
+            dry: options.dry,
+            since: options.since,
+            full: false,
+            first_load: false,
+            relink: false,
+            rewound: None,
+            fields: engine
+                .mapping
+                .fields
+                .iter()
+                .map(|field| FieldRule {
+                    direction: narrow(engine.rules.direction, field.direction),
+                    policy: field.conflicts.unwrap_or(engine.rules.conflicts),
+                })
+                .collect(),
+            identity: Identity {
+                external: vocabulary.external_id,
+                email: vocabulary.email,
+                mirror: mirror.and_then(|mirror| EmailMirror::parse(mirror.other)),
+                external_field: role(Role::ExternalId),
+                email_field: role(Role::Email),
+            },
+            pull: Counts::default(),
+            push: Counts::default(),
+            conflicts: 0,
+            wrote: false,
+            stopped_by: None,
+            plan: Vec::new(),
+            scan_end: None,
+            scan_start: None,
+            local_position: None,
+            reviews: HashMap::new(),
+            quarantine: HashMap::new(),
+            dirty_remote: HashSet::new(),
+            dirty_local: HashSet::new(),
+            seen: HashSet::new(),
+            externals: HashSet::new(),
+            behind: Vec::new(),
+            live_local: 0,
+            live_links: 0,
+            tries: HashMap::new(),
+            refused: Vec::new(),
+            held_batch: Batch::new(),
+            last_try: false,
+        }
+    }
+
+    /// How many reviews wait for a person.
+    pub fn waiting_reviews(&self) -> u64 {
+        self.reviews
+            .values()
+            .filter(|review| review.decision.is_none())
+            .count() as u64
+    }
+
+    /// How many records wait in quarantine; discarded ones don't wait.
+    pub fn waiting_quarantine(&self) -> u64 {
+        self.quarantine
+            .values()
+            .filter(|record| !record.discarded)
+            .count() as u64
+    }
+
+    /// The report.
+    pub(crate) fn report(
+        &self,
+        bridge: &str,
+        requests: u64,
+        seconds: f64,
+        error: Option<&Error>,
+    ) -> BridgeReport {
+        let (review, quarantined) = (self.waiting_reviews(), self.waiting_quarantine());
+        let outcome = match error.map(Error::kind) {
+            Some(ErrorKind::Guard) => Outcome::Stopped,
+            Some(_) => Outcome::Failed,
+            None if review + quarantined > 0 => Outcome::Partial,
+            None => Outcome::Ok,
+        };
+        BridgeReport {
+            bridge: bridge.to_owned(),
+            outcome,
+            guard: self.stopped_by,
+            pull: summed(self.pull),
+            push: summed(self.push),
+            conflicts: self.conflicts,
+            review,
+            quarantined,
+            requests,
+            watermark: self
+                .facts
+                .watermark
+                .map(|watermark| watermark.format("%Y-%m-%dT%H:%M:%S%.f").to_string()),
+            seconds: (seconds * 1000.0).round() / 1000.0,
+            error: error.map(ToString::to_string),
+            failure: error.map(Error::kind),
+        }
+    }
+}
+
+fn summed(counts: Counts) -> Counts {
+    Counts {
+        read: counts.created + counts.updated + counts.deleted + counts.unchanged + counts.held,
+        ..counts
+    }
+}
+
+/// A field can only narrow its bridge's direction.
+fn narrow(
+    bridge: crate::model::Direction,
+    field: Option<crate::model::Direction>,
+) -> crate::model::Direction {
+    use crate::model::Direction::Both;
+    match (bridge, field) {
+        (Both, Some(field)) => field,
+        (bridge, _) => bridge,
+    }
+}

@@ -1,0 +1,733 @@
+//! Writes rows and concludes tasks: one transaction in the database, then one commit in the state (reliability, section 2.7).
+//!
+//! The base of a field moves only to what a side showed after the write. What the merge decided is not reconsidered here,
+//! except for a row that moved meanwhile: that is merged anew.
+
+use crate::local::{ChildSet, LinkRow, Local, Row, RowOutcome, RowWrite};
+use crate::model::{Cell, Error, LocalKey, Result, Vault, World};
+use crate::remote::Remote;
+use crate::state::{Batch, StateStore, Table};
+
+use super::Engine;
+use super::memory::{
+    Base, ChildBase, Link, Tomb, dirty_local, dirty_remote, put_json, put_link, remove_link,
+};
+use super::merge::{Flow, merge};
+use super::plan::children_unchanged;
+use super::run::{Action, Hold, Pushing, Run, Task};
+use super::view::{LocalView, RemoteView, local_view};
+
+/// How often a row that moves under the plan is merged anew before it is left for the next run.
+const MOVES_MAX: usize = 3;
+
+/// So many commits may run behind the transactions of a first load.
+const BEHIND_MAX: usize = 4;
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    /// Settles tasks, as many rows to a transaction as the limits say.
+    pub(crate) async fn settle(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let total = tasks.len() as u64;
+        let mut done = 0;
+        let mut tasks = tasks.into_iter().peekable();
+        while tasks.peek().is_some() {
+            self.check_signal()?;
+            let chunk: Vec<Task> = tasks
+                .by_ref()
+                .take(self.rules.rows_per_transaction)
+                .collect();
+            done += chunk.len() as u64;
+            let mut moved = self.settle_chunk(run, chunk).await?;
+            for _ in 0..MOVES_MAX {
+                if moved.is_empty() {
+                    break;
+                }
+                let again = self.merge_anew(run, moved).await?;
+                moved = self.settle_chunk(run, again).await?;
+            }
+            self.leave_for_next_run(run, moved).await?;
+            self.watch
+                .progress("writing the database", done, Some(total));
+        }
+        Ok(())
+    }
+
+    /// One transaction and one commit. Gives back the tasks whose row moved.
+    async fn settle_chunk(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<Vec<Task>> {
+        let (mut writes, mut waiting) = (Vec::new(), Vec::new());
+        let (mut batch, mut losers) = (Batch::new(), Batch::new());
+        for mut task in tasks {
+            self.keep_losers(run, &task, &mut losers);
+            match self.row_write(run, &mut task).await? {
+                Some(write) => {
+                    writes.push(write);
+                    waiting.push(task);
+                }
+                None => self.conclude(run, task, None, false, &mut batch).await?,
+            }
+        }
+        if !losers.is_empty() {
+            // A value that loses must be safe before it is overwritten.
+            self.store.commit(losers).await?;
+        }
+        let mut moved = Vec::new();
+        if !writes.is_empty() {
+            self.world.checkpoint("L.before").await?;
+            let outcomes = self.local.apply(&run.fence, &writes).await?;
+            self.world.checkpoint("L.after").await?;
+            for ((task, write), outcome) in waiting.into_iter().zip(&writes).zip(outcomes) {
+                match outcome {
+                    RowOutcome::Written(row) => {
+                        run.wrote = true;
+                        let only_link = matches!(write, RowWrite::Link(_) | RowWrite::Unlink(_));
+                        self.conclude(run, task, row, !only_link, &mut batch)
+                            .await?;
+                    }
+                    RowOutcome::Exists(row) => moved.push(self.as_pair(run, task, &row)),
+                    RowOutcome::Moved => moved.push(task),
+                    RowOutcome::Refused { code, reason } if run.last_try => {
+                        self.refuse(run, task, code, reason, &mut batch).await?
+                    }
+                    RowOutcome::Refused { .. } => run.refused.push(task),
+                }
+            }
+        }
+        self.commit(run, batch).await?;
+        Ok(moved)
+    }
+
+    /// Commits; a first load lets a few commits run behind, because a kill in between is healed by reading again.
+    async fn commit(&mut self, run: &mut Run, batch: Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let durable = self.store.commit(batch);
+        if !run.first_load {
+            durable.await?;
+            return self.world.checkpoint("C8").await;
+        }
+        run.behind.push(durable);
+        if run.behind.len() > BEHIND_MAX {
+            run.behind.remove(0).await?;
+        }
+        self.world.checkpoint("C8.behind").await
+    }
+
+    /// What the task writes to the database, if anything.
+    async fn row_write(&mut self, run: &Run, task: &mut Task) -> Result<Option<RowWrite>> {
+        match &task.action {
+            Action::Settle(merged) => {
+                let (Some(link), Some(local)) = (&task.link, &task.local) else {
+                    return Ok(None);
+                };
+                let fields: Vec<usize> = merged.to_local().collect();
+                let children = match &task.remote {
+                    Some(remote)
+                        if self.rules.direction.pulls()
+                            && !run.relink
+                            && !children_unchanged(link, remote) =>
+                    {
+                        self.child_sets(link, remote)
+                    }
+                    _ => Vec::new(),
+                };
+                let link_row = task
+                    .fresh
+                    .then(|| self.link_row(run, local.key.clone(), link, task.remote.as_ref()));
+                let (key, expect) = (local.key.clone(), local.row);
+                let cells = match &task.remote {
+                    Some(remote) => {
+                        let remote = remote.clone();
+                        self.cells(&fields, &remote, &mut task.holds)
+                    }
+                    None => Vec::new(),
+                };
+                if cells.is_empty() && children.is_empty() {
+                    return Ok(link_row.map(RowWrite::Link));
+                }
+                Ok(Some(RowWrite::Update {
+                    key,
+                    expect,
+                    cells,
+                    children,
+                    revive: false,
+                    link: link_row,
+                }))
+            }
+            Action::CreateLocal | Action::RestoreLocal => {
+                let Some(remote) = task.remote.clone() else {
+                    return Err(Error::unexpected(
+                        "E-INVARIANT",
+                        "A row is to be made from a contact that was not read",
+                    ));
+                };
+                if let Some(link) = &task.link
+                    && let Some(row) = self
+                        .local
+                        .fetch(std::slice::from_ref(&link.local))
+                        .await?
+                        .pop()
+                        .flatten()
+                {
+                    let fields: Vec<usize> = (0..run.fields.len())
+                        .filter(|&field| run.fields[field].direction.pulls())
+                        .collect();
+                    let children = self.child_sets(link, &remote);
+                    let link_row = Some(self.link_row(run, row.key.clone(), link, Some(&remote)));
+                    let cells = self.cells(&fields, &remote, &mut task.holds);
+                    return Ok(Some(RowWrite::Update {
+                        key: row.key,
+                        expect: row.digest,
+                        cells,
+                        children,
+                        revive: row.marked,
+                        link: link_row,
+                    }));
+                }
+                let cells = self.new_row(run, &remote, &mut task.holds);
+                let bare = Link {
+                    children: vec![ChildBase::default(); self.mapping.children.len()],
+                    ..self.bare_link(run, &remote)
+                };
+                Ok(Some(RowWrite::Insert {
+                    cells,
+                    children: self.child_sets(&bare, &remote),
+                    remote_id: remote.id.clone(),
+                    external_id: self.external_text(run, &remote),
+                }))
+            }
+            Action::DeleteLocal => Ok(task.local.as_ref().map(|local| RowWrite::Delete {
+                key: local.key.clone(),
+                expect: local.row,
+            })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Cells for fields that go to the row; one that can't be written waits.
+    fn cells(
+        &self,
+        fields: &[usize],
+        remote: &RemoteView,
+        holds: &mut Vec<Hold>,
+    ) -> Vec<(usize, Cell)> {
+        let mut cells = Vec::with_capacity(fields.len());
+        for &field in fields {
+            let Ok(value) = &remote.values[field] else {
+                continue;
+            };
+            match self.mapping.to_cell(field, value) {
+                Ok(cell) => cells.push((field, cell)),
+                Err(problem) => holds.push(Hold {
+                    code: problem.code,
+                    reason: format!("{}: {}", self.mapping.fields[field].column, problem.reason),
+                    fields: vec![field],
+                }),
+            }
+        }
+        cells
+    }
+
+    /// The cells of a new row: what the remote gives, else what the mapping generates or has as a default.
+    fn new_row(&self, run: &Run, remote: &RemoteView, holds: &mut Vec<Hold>) -> Vec<Option<Cell>> {
+        use crate::mapping::Role;
+        let pulled: Vec<usize> = (0..run.fields.len())
+            .filter(|&field| run.fields[field].direction.pulls())
+            .collect();
+        let mut cells: Vec<Option<Cell>> = vec![None; run.fields.len()];
+        let mut values = vec![None; run.fields.len()];
+        for (field, cell) in self.cells(&pulled, remote, holds) {
+            if let Ok(value @ Some(_)) = &remote.values[field] {
+                values[field] = value.clone();
+                cells[field] = Some(cell);
+            }
+        }
+        for field in 0..run.fields.len() {
+            if values[field].is_some() || remote.values[field].is_err() {
+                continue;
+            }
+            let rule = &self.mapping.fields[field];
+            let mut random = [0; 16];
+            // An External ID that only we know can't be put on a contact without making a second one (H-27), so none is made up here.
+            let made = if rule.generates
+                && !(rule.role == Role::ExternalId && run.fields[field].direction.pushes())
+            {
+                self.world.random(&mut random);
+                self.mapping.generate(field, &values, random)
+            } else {
+                None
+            };
+            let value = made.or_else(|| self.mapping.default_for(field));
+            if value.is_some()
+                && let Ok(cell) = self.mapping.to_cell(field, &value)
+            {
+                cells[field] = Some(cell);
+                values[field] = value;
+            }
+        }
+        cells
+    }
+
+    fn child_sets(&self, link: &Link, remote: &RemoteView) -> Vec<ChildSet> {
+        let mut sets = Vec::new();
+        for (rule, view) in remote.children.iter().enumerate() {
+            let Some(view) = view else { continue };
+            let base = link.children.get(rule);
+            if base.is_some_and(|base| base.content == view.content)
+                || (base.is_none_or(|base| base.keys.is_empty()) && view.parts.is_empty())
+            {
+                continue;
+            }
+            sets.push(ChildSet {
+                rule,
+                rows: view.parts.iter().map(|(_, cells)| cells.clone()).collect(),
+                formerly: base.map(|base| base.keys.clone()).unwrap_or_default(),
+            });
+        }
+        sets
+    }
+
+    pub(crate) fn link_row(
+        &self,
+        run: &Run,
+        key: LocalKey,
+        link: &Link,
+        remote: Option<&RemoteView>,
+    ) -> LinkRow {
+        LinkRow {
+            key,
+            external_id: remote.and_then(|remote| self.external_text(run, remote)),
+            remote_id: Some(link.remote.clone()),
+        }
+    }
+
+    fn external_text(&self, run: &Run, remote: &RemoteView) -> Option<String> {
+        run.identity
+            .external_field
+            .and_then(|field| remote.value(field))
+            .map(str::to_owned)
+    }
+
+    fn bare_link(&self, run: &Run, remote: &RemoteView) -> Link {
+        Link {
+            remote: remote.id.clone(),
+            local: LocalKey::Int(0),
+            row: Default::default(),
+            stamp: remote.stamp,
+            own_stamp: false,
+            drifted: false,
+            gone: None,
+            misses: 0,
+            mapping: run.facts.mapping,
+            external: remote.external,
+            email: remote.email,
+            bases: vec![None; run.fields.len()],
+            children: vec![ChildBase::default(); self.mapping.children.len()],
+        }
+    }
+
+    /// Counts the task and puts what is to be remembered of it. `row` is the row after the write.
+    async fn conclude(
+        &mut self,
+        run: &mut Run,
+        task: Task,
+        row: Option<Row>,
+        wrote: bool,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        for (table, key, value) in task.extra.writes.iter().cloned() {
+            batch.writes.push((table, key, value));
+        }
+        let after = row
+            .as_ref()
+            .filter(|row| !row.marked)
+            .map(|row| local_view(self.vault, self.mapping, row));
+        match task.action.clone() {
+            Action::Settle(merged) => {
+                let Some(link) = &task.link else {
+                    return Ok(());
+                };
+                let link = self.settled_link(&task, link, after.as_ref(), wrote);
+                self.hold_unreadable(&merged, &task, run, batch);
+                self.note_review(run, &task, &merged, batch);
+                if task.fresh || task.pushed != Pushing::Idle || task.link.as_ref() != Some(&link) {
+                    put_link(batch, &link);
+                }
+                if let Some(old) = &task.replaces {
+                    batch.remove(Table::Link, old.remote.0.as_bytes());
+                    self.bury(old, batch);
+                }
+                if task.fresh {
+                    run.facts.links += 1;
+                    run.facts.links -= u64::from(task.replaces.is_some());
+                    self.forget_newcomer(run, Some(&link), &task, batch);
+                }
+                if let (Some(before), Some(after)) = (&task.local, &after) {
+                    // Somebody's trigger changed a field that was not written: that is an edit like any other.
+                    let written: Vec<usize> = merged.to_local().collect();
+                    if (0..before.digests.len()).any(|field| {
+                        !written.contains(&field) && before.digests[field] != after.digests[field]
+                    }) {
+                        batch.put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                    }
+                }
+                self.clear_dirty(run, &task, batch);
+                count_settled(run, &task, wrote, merged.in_review().next().is_some());
+            }
+            Action::CreateLocal | Action::RestoreLocal => {
+                let (Some(remote), Some(after)) = (&task.remote, &after) else {
+                    return Err(Error::unexpected(
+                        "E-INVARIANT",
+                        "A row was made and could not be read again",
+                    ));
+                };
+                let link = self.created_link(run, remote, after, None);
+                put_link(batch, &link);
+                if let Some(old) = &task.link {
+                    if old.local != link.local {
+                        batch.remove(Table::ByLocal, old.local.to_bytes());
+                    }
+                } else {
+                    run.facts.links += 1;
+                }
+                self.hold_problems(run, &task, remote, batch);
+                self.forget_newcomer(run, Some(&link), &task, batch);
+                self.clear_dirty(run, &task, batch);
+                run.pull.created += 1;
+            }
+            Action::DeleteLocal => {
+                if let Some(link) = &task.link {
+                    remove_link(batch, link);
+                    self.bury(link, batch);
+                    self.release(run, &dirty_remote(&link.remote), batch);
+                }
+                self.clear_dirty(run, &task, batch);
+                run.facts.links = run.facts.links.saturating_sub(1);
+                run.pull.deleted += 1;
+            }
+            Action::Bury | Action::DeleteRemote => {
+                if let Some(link) = &task.link {
+                    remove_link(batch, link);
+                    self.bury(link, batch);
+                    self.release(run, &dirty_remote(&link.remote), batch);
+                }
+                self.clear_dirty(run, &task, batch);
+                run.facts.links = run.facts.links.saturating_sub(1);
+                if task.action == Action::DeleteRemote {
+                    run.push.deleted += 1;
+                } else {
+                    run.pull.unchanged += u64::from(task.from_remote);
+                    run.push.unchanged += u64::from(task.from_local);
+                }
+            }
+            other => self.conclude_unwritten(run, task, other, batch).await?,
+        }
+        Ok(())
+    }
+
+    /// The link after its row was written: bases move to what each side shows now.
+    fn settled_link(
+        &self,
+        task: &Task,
+        link: &Link,
+        after: Option<&LocalView>,
+        wrote: bool,
+    ) -> Link {
+        let Action::Settle(merged) = &task.action else {
+            return link.clone();
+        };
+        let mut link = link.clone();
+        let held: Vec<usize> = task
+            .holds
+            .iter()
+            .flat_map(|hold| hold.fields.iter().copied())
+            .collect();
+        for (field, flow) in merged.flows.iter().enumerate() {
+            let local = after
+                .or(task.local.as_ref())
+                .filter(|view| view.values[field].is_ok())
+                .map(|view| view.digests[field]);
+            let remote = match &task.remote {
+                Some(view) if view.values[field].is_ok() => Some(view.digests[field]),
+                Some(_) => None,
+                None => link.bases[field].map(|base| base.remote),
+            };
+            let (Some(local), Some(remote)) = (local, remote) else {
+                continue;
+            };
+            match flow {
+                Flow::ToLocal | Flow::Settled(super::Side::Remote)
+                    if wrote && !held.contains(&field) =>
+                {
+                    link.bases[field] = Some(Base { local, remote })
+                }
+                Flow::Agree => link.bases[field] = Some(Base { local, remote }),
+                _ => {}
+            }
+        }
+        if let Some(view) = after.or(task.local.as_ref()) {
+            link.row = view.row;
+        }
+        if let Some(remote) = &task.remote {
+            if remote.stamp != link.stamp {
+                (link.stamp, link.own_stamp) = (remote.stamp, false);
+            }
+            (link.external, link.email, link.gone, link.drifted) =
+                (remote.external, remote.email, None, false);
+            if self.rules.direction.pulls() && (wrote || self.child_sets(&link, remote).is_empty())
+            {
+                self.note_children(&mut link, remote);
+            }
+        }
+        link.drifted |= merged.drifts();
+        link
+    }
+
+    fn note_children(&self, link: &mut Link, remote: &RemoteView) {
+        for (rule, view) in remote.children.iter().enumerate() {
+            if let (Some(view), Some(base)) = (view, link.children.get_mut(rule)) {
+                *base = ChildBase {
+                    content: view.content,
+                    keys: view.parts.iter().map(|(key, _)| *key).collect(),
+                };
+            }
+        }
+    }
+
+    /// The link of a record that was just made on one side: each field's base is what the two show.
+    pub(crate) fn created_link(
+        &self,
+        run: &Run,
+        remote: &RemoteView,
+        local: &LocalView,
+        bases: Option<Vec<Option<Base>>>,
+    ) -> Link {
+        let mut link = self.bare_link(run, remote);
+        (link.local, link.row) = (local.key.clone(), local.row);
+        link.bases = bases.unwrap_or_else(|| {
+            (0..run.fields.len())
+                .map(|field| {
+                    let readable = local.values[field].is_ok() && remote.values[field].is_ok();
+                    readable.then(|| Base {
+                        local: local.digests[field],
+                        remote: remote.digests[field],
+                    })
+                })
+                .collect()
+        });
+        self.note_children(&mut link, remote);
+        link
+    }
+
+    pub(crate) fn bury(&self, link: &Link, batch: &mut Batch) {
+        let tomb = Tomb {
+            format: super::memory::FORMAT,
+            local: link.local.clone(),
+            content: self.fields_mark(
+                link.bases
+                    .iter()
+                    .map(|base| base.map_or(0, |base| base.remote.0)),
+            ),
+            stamp: link.stamp.map(|stamp| stamp.0),
+            at: self.world.now(),
+        };
+        put_json(
+            batch,
+            Table::Tomb,
+            link.remote.0.clone().into_bytes(),
+            &tomb,
+        );
+    }
+
+    /// A mark of what a contact showed of its fields, alike for a link's bases and for a view.
+    pub(crate) fn fields_mark(&self, digests: impl Iterator<Item = u64>) -> u64 {
+        let mut hasher = self.vault.hasher();
+        for digest in digests {
+            hasher.update(&digest.to_le_bytes());
+        }
+        Vault::finish(&hasher).0
+    }
+
+    /// A newcomer that found its place is no stranger any more, and waits for nobody.
+    fn forget_newcomer(&self, run: &mut Run, link: Option<&Link>, task: &Task, batch: &mut Batch) {
+        if run.first_load {
+            return;
+        }
+        if let Some(link) = link {
+            batch.remove(Table::Stranger, link.remote.0.as_bytes());
+            batch.remove(Table::Tomb, link.remote.0.as_bytes());
+            if task.holds.is_empty() {
+                self.release_match(run, &dirty_remote(&link.remote), batch);
+            }
+            self.release(run, &dirty_local(&link.local), batch);
+        }
+    }
+
+    fn clear_dirty(&self, run: &mut Run, task: &Task, batch: &mut Batch) {
+        let put_again = |key: &[u8], batch: &Batch| {
+            batch.writes.iter().any(|(table, known, value)| {
+                *table == Table::Inbox && known == key && value.is_some()
+            })
+        };
+        if let Some(link) = &task.link
+            && run.dirty_remote.contains(&link.remote)
+            && !put_again(&dirty_remote(&link.remote), batch)
+        {
+            batch.remove(Table::Inbox, dirty_remote(&link.remote));
+        }
+        if let Some(remote) = &task.remote
+            && run.dirty_remote.contains(&remote.id)
+            && !put_again(&dirty_remote(&remote.id), batch)
+        {
+            batch.remove(Table::Inbox, dirty_remote(&remote.id));
+        }
+        let local = task
+            .local
+            .as_ref()
+            .map(|view| &view.key)
+            .or(task.link.as_ref().map(|link| &link.local));
+        if let Some(key) = local
+            && run.dirty_local.contains(key)
+            && !put_again(&dirty_local(key), batch)
+        {
+            batch.remove(Table::Inbox, dirty_local(key));
+        }
+    }
+
+    /// An insert met the row of an earlier run that was killed: the two are a pair.
+    fn as_pair(&self, run: &Run, mut task: Task, row: &Row) -> Task {
+        if let Some(remote) = &task.remote {
+            let view = local_view(self.vault, self.mapping, row);
+            if !row.marked {
+                let link = self.fresh_link(run, remote, &view);
+                let merged = merge(
+                    &run.fields,
+                    &link,
+                    &view,
+                    Some(remote),
+                    self.circumstances(run, super::merge::Newer::Unknown, None),
+                );
+                task.action = Action::Settle(merged);
+                task.link = Some(link);
+            } else {
+                task.link = Some(Link {
+                    local: row.key.clone(),
+                    ..self.bare_link(run, remote)
+                });
+                task.action = Action::RestoreLocal;
+            }
+            task.local = Some(view);
+            task.fresh = true;
+        }
+        task
+    }
+
+    /// Rows that moved under the plan are read again and merged again.
+    async fn merge_anew(&mut self, run: &Run, tasks: Vec<Task>) -> Result<Vec<Task>> {
+        let keys: Vec<LocalKey> = tasks
+            .iter()
+            .filter_map(|task| task.local.as_ref().map(|view| view.key.clone()))
+            .collect();
+        let rows: std::collections::HashMap<LocalKey, Row> = self
+            .local
+            .fetch(&keys)
+            .await?
+            .into_iter()
+            .flatten()
+            .map(|row| (row.key.clone(), row))
+            .collect();
+        let mut again = Vec::new();
+        for mut task in tasks {
+            let row = task
+                .local
+                .as_ref()
+                .and_then(|view| rows.get(&view.key))
+                .filter(|row| !row.marked);
+            match (row, task.link.clone()) {
+                (Some(row), Some(link)) => {
+                    let view = local_view(self.vault, self.mapping, row);
+                    if matches!(task.action, Action::Settle(_)) {
+                        let newer = self.newer(&link, task.remote.as_ref(), &view);
+                        let mut merged = merge(
+                            &run.fields,
+                            &link,
+                            &view,
+                            task.remote.as_ref(),
+                            self.circumstances(run, newer, task.take),
+                        );
+                        // What the row shows anew and should be sent waits for the next run.
+                        if merged.to_remote().next().is_some() {
+                            task.extra
+                                .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                        }
+                        for flow in &mut merged.flows {
+                            if matches!(flow, Flow::Settled(super::Side::Local)) {
+                                *flow = Flow::Keep;
+                            }
+                        }
+                        task.action = Action::Settle(merged);
+                        task.local = Some(view);
+                        again.push(task);
+                    } else if matches!(task.action, Action::RestoreLocal) {
+                        task.local = Some(view);
+                        again.push(task);
+                    } else {
+                        // The row was edited while its deletion was under way: the next run decides anew.
+                        task.extra
+                            .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                        task.action = Action::Nothing;
+                        again.push(task);
+                    }
+                }
+                _ => {
+                    if let Some(link) = &task.link {
+                        task.extra
+                            .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                    }
+                    task.action = Action::Nothing;
+                    again.push(task);
+                }
+            }
+        }
+        Ok(again)
+    }
+
+    async fn leave_for_next_run(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let mut batch = Batch::new();
+        for task in tasks {
+            if let Some(id) = task
+                .link
+                .as_ref()
+                .map(|link| &link.remote)
+                .or(task.remote.as_ref().map(|view| &view.id))
+            {
+                batch.put(Table::Inbox, dirty_remote(id), Vec::new());
+            }
+            run.pull.held += u64::from(task.from_remote);
+            run.push.held += u64::from(task.from_local);
+        }
+        self.commit(run, batch).await
+    }
+}
+
+/// The counts of a settled pair.
+fn count_settled(run: &mut Run, task: &Task, wrote: bool, in_review: bool) {
+    let waits = in_review || !task.holds.is_empty();
+    if task.from_remote {
+        let counts = &mut run.pull;
+        if wrote {
+            counts.updated += 1;
+        } else if waits {
+            counts.held += 1;
+        } else {
+            counts.unchanged += 1;
+        }
+    }
+    match task.pushed {
+        Pushing::Created => run.push.created += 1,
+        Pushing::Updated => run.push.updated += 1,
+        Pushing::Held => run.push.held += 1,
+        Pushing::Idle if task.from_local && waits => run.push.held += 1,
+        Pushing::Idle if task.from_local => run.push.unchanged += 1,
+        Pushing::Idle => {}
+    }
+}
