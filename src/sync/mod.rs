@@ -17,6 +17,7 @@ mod planning;
 mod push;
 mod recover;
 mod report;
+mod reseed;
 mod resolve;
 mod run;
 mod settle;
@@ -47,8 +48,8 @@ pub use memory::{
 };
 pub use plan::{Policies, Step};
 pub use report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
+pub use reseed::{begin_relink, reseed};
 pub use run::Run;
-pub use start::relink_facts;
 
 /// The policies and limits of a bridge, as the engine needs them.
 #[derive(Clone, Debug)]

@@ -240,24 +240,3 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         link
     }
 }
-
-/// The facts of a store that is to be filled again by `reseed --relink`: a new identity, nothing remembered but that.
-///
-/// `old` keeps its generation and epoch rising where they are known; `meta` is what the database knows.
-pub fn relink_facts(old: Option<&Facts>, meta: Option<&LocalMeta>, store_id: String) -> Facts {
-    let generation = old
-        .map_or(0, |facts| facts.generation)
-        .max(meta.map_or(0, |meta| meta.generation));
-    let epoch = old
-        .map_or(0, |facts| facts.epoch)
-        .max(meta.map_or(0, |meta| meta.epoch));
-    Facts {
-        format: super::memory::FORMAT,
-        store_id,
-        generation: generation + 1,
-        epoch: epoch + 1,
-        relink: true,
-        full_due: true,
-        ..Facts::default()
-    }
-}

@@ -1,0 +1,107 @@
+//! Setting a bridge back: a full resync that keeps the links, or a new state built from both sides.
+//!
+//! Neither touches a side: the next run does the work.
+
+use crate::local::Local;
+use crate::model::{Error, Result, Stamp, World};
+use crate::state::{Batch, StateStore, Table};
+
+use super::memory::{FORMAT, Facts, Memory, RANGE, put_facts};
+
+/// The tables that a re-link empties: all of them, so that nothing of an old or damaged state is trusted.
+const TABLES: [Table; 11] = [
+    Table::Meta,
+    Table::Link,
+    Table::ByLocal,
+    Table::Intent,
+    Table::Tomb,
+    Table::Review,
+    Table::Quarantine,
+    Table::Stranger,
+    Table::Inbox,
+    Table::Outbox,
+    Table::Settled,
+];
+
+/// Sets the watermark back: to `to`, or to the beginning, which makes the next run a full read. Links and data stay.
+///
+/// `E-RESEED-LATER` (exit 2): a later watermark would skip what was not read.
+pub async fn reseed<S: StateStore>(store: &S, to: Option<Stamp>) -> Result<()> {
+    let Some(facts) = Memory::new(store).facts().await? else {
+        return Ok(()); // Nothing was ever read: the first run is a full one anyway.
+    };
+    let facts = match (to, facts.watermark) {
+        (Some(to), Some(watermark)) if to.0 > watermark => {
+            let message = format!(
+                "The watermark stands at {watermark}, before the date that was asked for; what lies between would never be read"
+            );
+            return Err(Error::config("E-RESEED-LATER", message));
+        }
+        (Some(to), _) => Facts {
+            watermark: Some(to.0),
+            ..facts
+        },
+        (None, _) => Facts {
+            watermark: None,
+            full_due: true,
+            ..facts
+        },
+    };
+    let mut batch = Batch::new();
+    put_facts(&mut batch, &facts);
+    store.commit(batch).await
+}
+
+/// Empties a state and gives it a new identity; the run that follows links both sides again and creates nothing.
+///
+/// It may be killed anywhere and called again: until the new facts are durable, the old ones are refused by the database's own record.
+pub async fn begin_relink<S: StateStore, L: Local, W: World>(
+    store: &S,
+    local: &mut L,
+    world: &W,
+) -> Result<()> {
+    let old = Memory::new(store).facts().await.ok().flatten();
+    let meta = local.meta().await?;
+    for table in TABLES {
+        loop {
+            let pairs = store.range(table, None, RANGE).await?;
+            if pairs.is_empty() {
+                break;
+            }
+            let mut batch = Batch::new();
+            for (key, _) in pairs {
+                // The store's own entries (its form, its key's fingerprint) are not the engine's to forget.
+                if table != Table::Meta || key == b"facts" {
+                    batch.remove(table, key);
+                }
+            }
+            if batch.is_empty() {
+                break;
+            }
+            store.commit(batch).await?;
+        }
+    }
+    let mut id = [0; 16];
+    world.random(&mut id);
+    // Generation and epoch go on rising from whichever side knows more, so that a stale run stays fenced.
+    let generation = old
+        .as_ref()
+        .map_or(0, |facts| facts.generation)
+        .max(meta.as_ref().map_or(0, |meta| meta.generation));
+    let epoch = old
+        .as_ref()
+        .map_or(0, |facts| facts.epoch)
+        .max(meta.as_ref().map_or(0, |meta| meta.epoch));
+    let facts = Facts {
+        format: FORMAT,
+        store_id: uuid::Builder::from_random_bytes(id).into_uuid().to_string(),
+        generation: generation + 1,
+        epoch: epoch + 1,
+        relink: true,
+        full_due: true,
+        ..Facts::default()
+    };
+    let mut batch = Batch::new();
+    put_facts(&mut batch, &facts);
+    store.commit(batch).await
+}
