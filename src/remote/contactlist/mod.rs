@@ -9,6 +9,8 @@ mod client;
 #[cfg(test)]
 mod client_tests;
 mod decode;
+#[cfg(test)]
+mod decode_tests;
 mod encode;
 mod envelope;
 mod fault;
@@ -21,6 +23,8 @@ mod seam;
 mod transport;
 mod vocabulary;
 pub mod wire;
+#[cfg(test)]
+mod wire_tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,8 +2,8 @@
 //! types of yaserde; and by them the reference decoder.
 //!
 //! The bridge itself reads and writes in streams (`decode`, `encode`); a property test holds both equal to these types,
-//! apart from what yaserde can't tell: it trims texts, takes an empty element for an absent one, fails a page for one
-//! bad number, and does not know `xsi:nil`. Never give it an answer that the strict pass has not seen, and keep its
+//! apart from what yaserde does otherwise: it trims texts, writes a carriage return so that it comes back as a line feed,
+//! fails a page for one bad number, and does not know `xsi:nil`. Never give it an answer that the strict pass has not seen, and keep its
 //! log capped: it writes every text it meets at debug.
 //!
 //! Source: `contactlist.md` §3 to §9 and the service's description in `wsdl/contactlist`.
