@@ -34,7 +34,9 @@ def plain(value):
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in unwrapped(value).items()}
     if isinstance(value, list):
-        return [plain(inner) for inner in value]
+        items = [plain(inner) for inner in value]
+        # zeep makes an object without anything of a nil item; a real one has its type's number.
+        return [None if all(part is None for part in item.values()) else item for item in items]
     if isinstance(value, datetime.datetime):
         assert value.tzinfo is None, "a date without offset"
         return value.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")

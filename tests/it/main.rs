@@ -3,10 +3,12 @@
 //! - `support`: a temporary project, the real binary run in it, and the customer's database looked at from outside
 //! - `contactlist_wire`: every recorded exchange of `tests/data/contactlist`
 //! - `cli`: each command by its help, its exit codes and its bad inputs
+//! - `foreign`: SOAP stacks of other make against our simulator, and our client against a server of theirs
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
 
 mod cli;
 mod contactlist_wire;
+mod foreign;
 mod simulator;
 mod support;
