@@ -65,7 +65,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 Some(link) if remote_unchanged(&link, &view) => {}
                 Some(link) => {
                     run.held_batch
-                        .put(Table::Inbox, dirty_remote(&link.remote), Vec::new())
+                        .put(Table::Inbox, dirty_remote(&link.remote), run.mark())
                 }
                 None => {
                     let twice = view
@@ -139,7 +139,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
                 (false, Deleted::Done | Deleted::Unknown) => {
                     task.extra
-                        .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                        .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     task.holds.push(Hold {
                         code: "E-DELETE-IGNORED",
                         reason: "The CRM still shows the contact after it was deleted".into(),
@@ -228,6 +228,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             batch.remove(Table::Stranger, key);
         }
         self.drop_old_settled(&mut batch).await?;
+        self.drop_old_marks(run, &mut batch).await?;
         let complete =
             run.full && (run.scan_end.is_some() || self.rules.direction == Direction::Push);
         if let Some(end) = run.scan_end.clone() {
@@ -246,13 +247,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             run.facts.local_position.clone_from(&run.local_position);
         }
         run.facts.last_good = Some(self.world.now());
-        if run.wrote || run.relink {
+        let to_seal = run.wrote || run.relink || run.rewound.is_some();
+        if to_seal {
             run.facts.generation += 1;
         }
         put_facts(&mut batch, &run.facts);
         self.store.commit(batch).await?;
         self.world.checkpoint("C9.state").await?;
-        if run.wrote || run.relink {
+        if to_seal {
             self.local.seal(&run.fence, run.facts.generation).await?;
             self.world.checkpoint("C9.database").await?;
         }
@@ -286,6 +288,26 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if run.rewound == Some(Side::Remote) || run.full || old.is_none_or(|old| watermark.0 > old)
         {
             run.facts.watermark = Some(watermark.0);
+        }
+    }
+
+    /// What earlier runs left to be looked at was looked at; what this run left is for the next.
+    async fn drop_old_marks(&self, run: &Run, batch: &mut Batch) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let pairs = self
+                .store
+                .range(Table::Inbox, after.as_deref(), RANGE)
+                .await?;
+            let Some((last, _)) = pairs.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            for (key, value) in pairs {
+                if value != run.mark() {
+                    batch.remove(Table::Inbox, key);
+                }
+            }
         }
     }
 

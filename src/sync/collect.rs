@@ -61,6 +61,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut collected = Collected::default();
         run.local_position = self.local.position().await?;
         self.collect_local(run, &mut collected).await?;
+        if run.first_load {
+            self.prepare_first_load(run, &mut collected).await?;
+        }
         if self.reads_remote(run) {
             self.collect_remote(run, &mut collected).await?;
         }
@@ -68,6 +71,34 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run.pull.unchanged += collected.unchanged_remote;
         run.push.unchanged += collected.unchanged_local;
         Ok(collected)
+    }
+
+    /// A first load makes rows of pages as they come. It can't while there are rows that a contact might be matched with; those that a
+    /// killed first load left are none, because the database has recorded whose they are.
+    async fn prepare_first_load(&mut self, run: &mut Run, collected: &mut Collected) -> Result<()> {
+        let keys: Vec<LocalKey> = collected.new_local.keys().cloned().collect();
+        for part in keys.chunks(FETCH) {
+            let recorded = self.local.links_by_key(part).await?;
+            if recorded
+                .iter()
+                .any(|row| row.as_ref().is_none_or(|row| row.remote_id.is_none()))
+            {
+                run.first_load = false;
+                return Ok(());
+            }
+        }
+        collected.new_local.clear();
+        let memory = Memory::new(self.store);
+        let mut after = None;
+        loop {
+            let links = memory.links_after(after.as_ref(), RANGE).await?;
+            let Some(last) = links.last() else {
+                return Ok(());
+            };
+            after = Some(last.remote.clone());
+            run.externals
+                .extend(links.iter().filter_map(|link| link.external));
+        }
     }
 
     /// A bridge that only pushes reads the remote in a full read alone.
@@ -227,8 +258,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             && !(run.full && link.drifted)
             && run.rewound.is_none()
             && !run.dirty_remote.contains(&view.id);
+        let overlap = chrono::Duration::from_std(self.rules.overlap).unwrap_or_default();
+        // By more than the overlap: a replica that lags behind is no restored backup.
         if !unchanged
-            && matches!((view.stamp, link.stamp), (Some(seen), Some(agreed)) if seen < agreed)
+            && matches!((view.stamp, link.stamp), (Some(seen), Some(agreed)) if agreed.0 - seen.0 > overlap)
         {
             collected.older += 1;
         }

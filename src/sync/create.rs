@@ -162,7 +162,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     _ => {
                         if let Some(local) = &task.local {
                             task.extra
-                                .put(Table::Inbox, dirty_local(&local.key), Vec::new());
+                                .put(Table::Inbox, dirty_local(&local.key), run.mark());
                         }
                         self.hold_push(run, task).await?;
                     }
@@ -281,7 +281,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 });
             } else {
                 task.extra
-                    .put(Table::Inbox, dirty_local(&local.key), Vec::new());
+                    .put(Table::Inbox, dirty_local(&local.key), run.mark());
             }
             self.hold_push(run, task).await?;
             return Ok(None);
@@ -328,13 +328,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.extra.put(
                 Table::Inbox,
                 super::memory::dirty_remote(&link.remote),
-                Vec::new(),
+                run.mark(),
             );
         }
         if let Some(old) = task.link.take() {
             task.extra.remove(Table::Link, old.remote.0.as_bytes());
             if old.remote != link.remote {
                 self.bury(&old, &mut task.extra);
+                self.release(
+                    run,
+                    &super::memory::dirty_remote(&old.remote),
+                    &mut task.extra,
+                );
                 run.facts.links = run.facts.links.saturating_sub(1);
             } else {
                 run.facts.links = run.facts.links.saturating_sub(1);

@@ -201,7 +201,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     async fn pass(&mut self, run: &mut Run, options: &RunOptions) -> Result<(), Halt> {
-        self.start(run, options).await?;
+        self.start(run).await?;
         self.recover(run).await?;
         let collected = self.collect(run).await?;
         let tasks = self.plan(run, collected).await?;

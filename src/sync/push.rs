@@ -55,7 +55,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 Fresh::Gone => {
                     // The full read will tell whether it is a deletion; until then the edit waits.
                     task.extra
-                        .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                        .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     task.holds.push(Hold { code: "E-CONTACT-MISSING", reason: "The CRM does not find the contact; the next full read tells whether it was deleted".into(), fields: Vec::new() });
                     run.facts.full_due = true;
                     self.hold_push(run, task).await?;
@@ -294,7 +294,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let Some(got) = got else {
             task.extra
-                .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
             task.pushed = Pushing::Held;
             task.action = Action::Settle(keep_all(run));
             task.remote = None;
@@ -332,7 +332,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if merged.to_remote().next().is_some() {
             // Edited in the CRM while the push was on its way, and the row's value wins: the next run sends it.
             task.extra
-                .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
         }
         if let Some(reason) = refused {
             let fields = (0..intent.sent.len())
@@ -350,7 +350,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 task.holds.push(Hold { code: "E-REMOTE-IGNORED", reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: judged.missed });
             } else {
                 task.extra
-                    .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                    .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
             }
         } else {
             link.misses = 0;

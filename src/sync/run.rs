@@ -299,6 +299,11 @@ impl Run {
         }
     }
 
+    /// What a mark in the inbox holds: the epoch of the run that left it for the next one.
+    pub(crate) fn mark(&self) -> Vec<u8> {
+        self.facts.epoch.to_be_bytes().to_vec()
+    }
+
     /// How many reviews wait for a person.
     pub fn waiting_reviews(&self) -> u64 {
         self.reviews

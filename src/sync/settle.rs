@@ -367,10 +367,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     if (0..before.digests.len()).any(|field| {
                         !written.contains(&field) && before.digests[field] != after.digests[field]
                     }) {
-                        batch.put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                        batch.put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     }
                 }
-                self.clear_dirty(run, &task, batch);
                 count_settled(run, &task, wrote, merged.in_review().next().is_some());
             }
             Action::CreateLocal | Action::RestoreLocal => {
@@ -391,7 +390,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
                 self.hold_problems(run, &task, remote, batch);
                 self.forget_newcomer(run, Some(&link), &task, batch);
-                self.clear_dirty(run, &task, batch);
                 run.pull.created += 1;
             }
             Action::DeleteLocal => {
@@ -400,7 +398,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     self.bury(link, batch);
                     self.release(run, &dirty_remote(&link.remote), batch);
                 }
-                self.clear_dirty(run, &task, batch);
                 run.facts.links = run.facts.links.saturating_sub(1);
                 run.pull.deleted += 1;
             }
@@ -410,7 +407,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     self.bury(link, batch);
                     self.release(run, &dirty_remote(&link.remote), batch);
                 }
-                self.clear_dirty(run, &task, batch);
                 run.facts.links = run.facts.links.saturating_sub(1);
                 if task.action == Action::DeleteRemote {
                     run.push.deleted += 1;
@@ -562,37 +558,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    fn clear_dirty(&self, run: &mut Run, task: &Task, batch: &mut Batch) {
-        let put_again = |key: &[u8], batch: &Batch| {
-            batch.writes.iter().any(|(table, known, value)| {
-                *table == Table::Inbox && known == key && value.is_some()
-            })
-        };
-        if let Some(link) = &task.link
-            && run.dirty_remote.contains(&link.remote)
-            && !put_again(&dirty_remote(&link.remote), batch)
-        {
-            batch.remove(Table::Inbox, dirty_remote(&link.remote));
-        }
-        if let Some(remote) = &task.remote
-            && run.dirty_remote.contains(&remote.id)
-            && !put_again(&dirty_remote(&remote.id), batch)
-        {
-            batch.remove(Table::Inbox, dirty_remote(&remote.id));
-        }
-        let local = task
-            .local
-            .as_ref()
-            .map(|view| &view.key)
-            .or(task.link.as_ref().map(|link| &link.local));
-        if let Some(key) = local
-            && run.dirty_local.contains(key)
-            && !put_again(&dirty_local(key), batch)
-        {
-            batch.remove(Table::Inbox, dirty_local(key));
-        }
-    }
-
     /// An insert met the row of an earlier run that was killed: the two are a pair.
     fn as_pair(&self, run: &Run, mut task: Task, row: &Row) -> Task {
         if let Some(remote) = &task.remote {
@@ -637,6 +602,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .collect();
         let mut again = Vec::new();
         for mut task in tasks {
+            if task.action == Action::RestoreLocal {
+                // Its write reads the row anew in any case.
+                again.push(task);
+                continue;
+            }
             let row = task
                 .local
                 .as_ref()
@@ -657,7 +627,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         // What the row shows anew and should be sent waits for the next run.
                         if merged.to_remote().next().is_some() {
                             task.extra
-                                .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                                .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                         }
                         for flow in &mut merged.flows {
                             if matches!(flow, Flow::Settled(super::Side::Local)) {
@@ -667,13 +637,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         task.action = Action::Settle(merged);
                         task.local = Some(view);
                         again.push(task);
-                    } else if matches!(task.action, Action::RestoreLocal) {
-                        task.local = Some(view);
-                        again.push(task);
                     } else {
                         // The row was edited while its deletion was under way: the next run decides anew.
                         task.extra
-                            .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                            .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                         task.action = Action::Nothing;
                         again.push(task);
                     }
@@ -681,7 +648,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 _ => {
                     if let Some(link) = &task.link {
                         task.extra
-                            .put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                            .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     }
                     task.action = Action::Nothing;
                     again.push(task);
@@ -700,7 +667,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .map(|link| &link.remote)
                 .or(task.remote.as_ref().map(|view| &view.id))
             {
-                batch.put(Table::Inbox, dirty_remote(id), Vec::new());
+                batch.put(Table::Inbox, dirty_remote(id), run.mark());
             }
             run.pull.held += u64::from(task.from_remote);
             run.push.held += u64::from(task.from_local);

@@ -12,13 +12,13 @@ use super::guard::{Stop, check_site};
 use super::memory::{Facts, Link, MappingShape, Memory, Side, put_facts};
 use super::report::Guard;
 use super::run::Run;
-use super::{Engine, Halt, RunOptions};
+use super::{Engine, Halt};
 
 /// How many known contacts are asked for when the site's address changed.
 const SITE_SAMPLE: usize = 20;
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
-    pub(crate) async fn start(&mut self, run: &mut Run, options: &RunOptions) -> Result<(), Halt> {
+    pub(crate) async fn start(&mut self, run: &mut Run) -> Result<(), Halt> {
         let memory = Memory::new(self.store);
         let known = memory.facts().await?;
         let is_new = known.is_none();
@@ -50,8 +50,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             0
         };
         run.live_links = run.facts.links;
-        run.first_load = links.is_empty()
-            && run.live_local == 0
+        // Only a candidate yet: the rows tell (`prepare_first_load`).
+        run.first_load = run.facts.last_full.is_none()
             && !run.relink
             && !run.dry
             && run.full
@@ -80,7 +80,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 self.local.adopt(&run.fence, run.facts.generation).await?;
             }
         }
-        let _ = options;
         Ok(())
     }
 
