@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(from_int(1_790_000_000), expected);
         assert_eq!(from_int(1_790_000_000_000_000), expected);
         assert_eq!(from_real(1_790_000_000.0), expected);
-        assert_eq!(from_real(2_461_305.092_592_592_7), expected);
+        assert_eq!(from_real(2_461_305.092_592_593), expected);
     }
 
     #[test]

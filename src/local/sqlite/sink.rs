@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::write::{Trouble, Writer};
 use super::{DIALECT, Database, Reader, SqliteLocal, failure, journal, links, version};
@@ -16,6 +16,9 @@ use crate::model::{ChangeMethod, Error, ErrorKind, Result};
 
 /// Rounds of a transaction that finds the schema changed just before it.
 const MAX_SCHEMA_ROUNDS: usize = 3;
+
+/// SQLITE_CONSTRAINT_FOREIGNKEY: at COMMIT, a reference that is only checked there.
+const FOREIGN_KEY: i32 = 787;
 
 /// How a transaction went.
 enum Attempt {
@@ -322,13 +325,54 @@ fn commit(
     if !conn.is_autocommit() {
         conn.execute_batch("ROLLBACK")?;
     }
-    match error.sqlite_error_code() {
-        // Only references that are checked at the end are left to fail here.
-        Some(ErrorCode::ConstraintViolation) => Err(Stop::Undone {
+    match error.sqlite_error().map(|inner| inner.extended_code) {
+        Some(FOREIGN_KEY) => Err(Stop::Undone {
             code: "E-FIELD-CONSTRAINT",
             reason: "FOREIGN KEY constraint failed at the end of the transaction".to_owned(),
         }),
         _ if links::was_applied(conn, bridge, epoch, operation)? => Ok(()),
         _ => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::dialect::{Dialect, bookkeeping_sql};
+
+    #[test]
+    fn a_commit_without_an_answer_is_decided_by_its_operation_id() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(&bookkeeping_sql(Dialect::Sqlite))
+            .unwrap();
+        begin(&conn).unwrap();
+        links::note_applied(&conn, "members", 3, 7, 10).unwrap();
+        assert!(commit(&conn, "members", 3, 7).is_ok());
+        // No transaction is open, so these COMMITs fail; what took place is known by its id.
+        assert!(commit(&conn, "members", 3, 7).is_ok());
+        assert!(matches!(
+            commit(&conn, "members", 3, 8),
+            Err(Stop::Failed(_))
+        ));
+        assert!(matches!(
+            commit(&conn, "guests", 3, 7),
+            Err(Stop::Failed(_))
+        ));
+    }
+
+    #[test]
+    fn a_commit_that_fails_leaves_nothing_behind() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(&bookkeeping_sql(Dialect::Sqlite))
+            .unwrap();
+        conn.commit_hook(Some(|| true)).unwrap();
+        begin(&conn).unwrap();
+        links::note_applied(&conn, "members", 1, 1, 10).unwrap();
+        assert!(matches!(
+            commit(&conn, "members", 1, 1),
+            Err(Stop::Failed(_))
+        ));
+        assert!(conn.is_autocommit());
+        assert!(!links::was_applied(&conn, "members", 1, 1).unwrap());
     }
 }

@@ -45,6 +45,12 @@ pub(super) fn on_row(error: rusqlite::Error) -> Trouble {
         return Trouble::Fatal(error);
     };
     let (code, reason) = match (inner.code, &error) {
+        // ON DELETE RESTRICT is a trigger inside SQLite.
+        (ErrorCode::ConstraintViolation, rusqlite::Error::SqliteFailure(_, Some(words)))
+            if words == "FOREIGN KEY constraint failed" =>
+        {
+            ("E-FIELD-CONSTRAINT", words.clone())
+        }
         (ErrorCode::ConstraintViolation, _) if inner.extended_code == BY_TRIGGER => (
             "E-FIELD-TRIGGER",
             "a trigger of the database refuses the row".to_owned(),
