@@ -52,7 +52,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         let ids: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
         let links = Memory::new(self.store).links(&ids).await?;
-        let mut tasks = Vec::with_capacity(records.len());
         for (record, link) in records.iter().zip(links) {
             run.seen.insert(super::collect::seen_mark(&record.id));
             if record.deleted {
@@ -77,10 +76,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     } else {
                         Action::CreateLocal
                     };
-                    tasks.push(Task::newcomer(Some(view), None, action));
+                    run.loading.push(Task::newcomer(Some(view), None, action));
                 }
             }
         }
+        if run.loading.len() >= self.rules.rows_per_transaction {
+            self.flush_load(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the contacts that were gathered: at the end of a first load, and before a scan that begins anew shows them again.
+    pub(crate) async fn flush_load(&mut self, run: &mut Run) -> Result<()> {
+        let tasks = std::mem::take(&mut run.loading);
         self.settle(run, tasks).await
     }
 

@@ -143,6 +143,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 ScanStep::Restarted => {
                     read = 0;
                     run.seen.clear();
+                    self.flush_load(run).await?;
                     if !run.first_load {
                         collected.pairs.retain(|_, changed| changed.local.is_some());
                         for changed in collected.pairs.values_mut() {
@@ -154,7 +155,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                 }
                 ScanStep::End(end) => {
-                    run.scan_start = end.server_time;
+                    self.flush_load(run).await?;
                     run.scan_end = Some(end);
                     return Ok(());
                 }

@@ -192,8 +192,6 @@ pub struct Run {
     pub plan: Vec<PlanItem>,
     /// What the scan knew at its end.
     pub scan_end: Option<ScanEnd>,
-    /// The service's time when the run's scan began.
-    pub scan_start: Option<Stamp>,
     /// Position of local changes to commit at the end.
     pub local_position: Option<String>,
     /// Reviews by key.
@@ -208,6 +206,8 @@ pub struct Run {
     pub seen: HashSet<u64>,
     /// External IDs seen in a first load, to notice one that stands twice (hazard H-44).
     pub externals: HashSet<Digest>,
+    /// Contacts of a first load that fill up a transaction.
+    pub loading: Vec<Task>,
     /// Commits under way that nothing waits for yet (first load only).
     pub behind: Vec<Durable>,
     /// Live rows when the run began.
@@ -281,7 +281,6 @@ impl Run {
             stopped_by: None,
             plan: Vec::new(),
             scan_end: None,
-            scan_start: None,
             local_position: None,
             reviews: HashMap::new(),
             quarantine: HashMap::new(),
@@ -289,6 +288,7 @@ impl Run {
             dirty_local: HashSet::new(),
             seen: HashSet::new(),
             externals: HashSet::new(),
+            loading: Vec::new(),
             behind: Vec::new(),
             live_local: 0,
             live_links: 0,
