@@ -156,6 +156,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
                 ScanStep::End(end) => {
                     self.flush_load(run).await?;
+                    run.known_until = end.server_time;
                     run.scan_end = Some(end);
                     return Ok(());
                 }

@@ -2,9 +2,11 @@
 //!
 //! A create is tried again only under the same identity, and only after a look-up did not find it.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::local::{LinkRow, Local, RowOutcome, RowWrite};
-use crate::model::{LocalKey, RemoteRecord, Result, World};
-use crate::remote::{Address, LookUp, Outgoing, Remote};
+use crate::model::{Digest, LocalKey, RemoteId, RemoteItem, RemoteRecord, Result, World};
+use crate::remote::{Address, LookUp, Outgoing, Remote, RemoteScan, ScanStep};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
@@ -56,6 +58,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     async fn create_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+        let tasks = self.without_taken(run, tasks).await?;
         let tasks = self.reserve(run, tasks).await?;
         let (mut sendings, mut held) = (Vec::new(), Vec::new());
         for (task, reserved) in tasks {
@@ -73,6 +76,67 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             settled.extend(self.judge_new(run, sending).await?);
         }
         self.settle(run, settled).await
+    }
+
+    /// H-25: a contact that somebody made since the scan may have the External ID or the e-mail address of a new row. One list of what
+    /// changed since then tells; such a row waits for the next run, which meets the contact.
+    async fn without_taken(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<Vec<Task>> {
+        let Some(since) = run.known_until else {
+            return Ok(tasks);
+        };
+        run.known_until = self.remote.server_time().or(run.known_until);
+        let since = self
+            .remote
+            .stamp(self.remote.instant(since) - chrono::Duration::seconds(2));
+        let wanted: HashSet<Digest> = tasks
+            .iter()
+            .filter_map(|task| task.local.as_ref())
+            .flat_map(|view| [view.external, view.email])
+            .flatten()
+            .collect();
+        let mut taken: HashMap<Digest, Vec<RemoteId>> = HashMap::new();
+        let mut scan = self.remote.scan(Some(since)).await?;
+        loop {
+            match scan.next().await? {
+                ScanStep::Records(items) => {
+                    for item in items {
+                        let RemoteItem::Record(record) = item else {
+                            continue;
+                        };
+                        let view = self.view(run, &record);
+                        for digest in [view.external, view.email]
+                            .into_iter()
+                            .flatten()
+                            .filter(|digest| wanted.contains(digest) && !view.deleted)
+                        {
+                            taken.entry(digest).or_default().push(view.id.clone());
+                        }
+                    }
+                }
+                ScanStep::Restarted => {}
+                ScanStep::End(_) => break,
+            }
+        }
+        let mut free = Vec::with_capacity(tasks.len());
+        for mut task in tasks {
+            let Some(local) = &task.local else { continue };
+            // The contact that this row restores may still be listed.
+            let own = task.link.as_ref().map(|link| &link.remote);
+            let other = [local.external, local.email]
+                .into_iter()
+                .flatten()
+                .filter_map(|digest| taken.get(&digest))
+                .flatten()
+                .any(|id| Some(id) != own);
+            if other {
+                task.extra
+                    .put(Table::Inbox, dirty_local(&local.key), run.mark());
+                self.hold_push(run, task).await?;
+            } else {
+                free.push(task);
+            }
+        }
+        Ok(free)
     }
 
     /// Identity before creation: what `generate` makes is written to the row, and every External ID is recorded beside it in the

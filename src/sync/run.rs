@@ -206,6 +206,8 @@ pub struct Run {
     pub seen: HashSet<u64>,
     /// External IDs seen in a first load, to notice one that stands twice (hazard H-44).
     pub externals: HashSet<Digest>,
+    /// Up to this time of the service, contacts made by others are known to this run.
+    pub known_until: Option<Stamp>,
     /// Contacts of a first load that fill up a transaction.
     pub loading: Vec<Task>,
     /// Commits under way that nothing waits for yet (first load only).
@@ -288,6 +290,7 @@ impl Run {
             dirty_local: HashSet::new(),
             seen: HashSet::new(),
             externals: HashSet::new(),
+            known_until: None,
             loading: Vec::new(),
             behind: Vec::new(),
             live_local: 0,
