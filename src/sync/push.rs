@@ -2,13 +2,17 @@
 //!
 //! A contact is never overwritten with anything but what was read of it a moment before (hazards H-28, H-31).
 
+use std::collections::{HashMap, HashSet};
+
 use crate::local::Local;
-use crate::model::{RemoteItem, RemoteRecord, Result, World};
+use crate::model::{Digest, RemoteId, RemoteItem, RemoteRecord, Result, World};
 use crate::remote::{Address, Found, LookUp, Outgoing, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Base, FORMAT, Intent, IntentKind, Link, dirty_remote};
+use super::memory::{
+    Base, FORMAT, Intent, IntentKind, Link, Memory, RANGE, Stranger, dirty_remote,
+};
 use super::merge::{Flow, Merged, merge};
 use super::resolve::{Landing, alike, landing};
 use super::run::{Action, Hold, Pushing, Run, Task};
@@ -39,13 +43,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     async fn push_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
         let fresh = self.look_afresh(run, &tasks).await?;
+        let shared = self.shared_addresses(run, &fresh).await?;
         let (mut sendings, mut settled, mut losers) = (Vec::new(), Vec::new(), Batch::new());
         for (mut task, fresh) in tasks.into_iter().zip(fresh) {
             let Some(link) = task.link.clone() else {
                 continue;
             };
             match fresh {
-                Fresh::Record(record) => match self.compose(run, task, &link, record) {
+                Fresh::Record(record) => match self.compose(run, task, &link, record, &shared) {
                     Composed::Send(sending) => {
                         self.keep_losers(run, &sending.task, &mut losers);
                         sendings.push(*sending);
@@ -123,6 +128,53 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .await
     }
 
+    /// The e-mail addresses among these contacts that another known contact has too: they address nobody.
+    async fn shared_addresses(&self, run: &Run, fresh: &[Fresh]) -> Result<HashSet<Digest>> {
+        let mut wanted: HashMap<Digest, RemoteId> = HashMap::new();
+        let mut shared = HashSet::new();
+        for record in fresh.iter().filter_map(|fresh| {
+            if let Fresh::Record(record) = fresh {
+                Some(record)
+            } else {
+                None
+            }
+        }) {
+            let view = self.view(run, record);
+            if let (None, Some(email)) = (view.external, view.email)
+                && wanted.insert(email, view.id).is_some()
+            {
+                shared.insert(email);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(shared);
+        }
+        let memory = Memory::new(self.store);
+        let mut after = None;
+        loop {
+            let links = memory.links_after(after.as_ref(), RANGE).await?;
+            let Some(last) = links.last() else { break };
+            after = Some(last.remote.clone());
+            for link in links {
+                if let Some(email) = link
+                    .email
+                    .filter(|email| wanted.get(email).is_some_and(|id| *id != link.remote))
+                {
+                    shared.insert(email);
+                }
+            }
+        }
+        for (_, stranger) in memory.all::<Stranger>(Table::Stranger).await? {
+            shared.extend(
+                stranger
+                    .email
+                    .map(Digest)
+                    .filter(|email| wanted.contains_key(email)),
+            );
+        }
+        Ok(shared)
+    }
+
     /// By External ID where row and link agree on it: that proves in one call that it addresses this contact and no other.
     fn question(&self, run: &Run, task: &Task, link: &Link) -> LookUp {
         let external = run.identity.external_field.and_then(|field| {
@@ -139,7 +191,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Merges again on the fresh contact and composes the whole record.
-    fn compose(&self, run: &Run, mut task: Task, link: &Link, record: RemoteRecord) -> Composed {
+    fn compose(
+        &self,
+        run: &Run,
+        mut task: Task,
+        link: &Link,
+        record: RemoteRecord,
+        shared: &HashSet<Digest>,
+    ) -> Composed {
         let Some(local) = task.local.clone() else {
             return Composed::Settle(Box::new(task));
         };
@@ -156,8 +215,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let identity = &run.identity;
         let address = match (contact.external, contact.email) {
             (Some(_), _) => Some(Address::External),
-            (None, Some(_)) => email_text(identity, &document).map(Address::Email),
-            (None, None) => None,
+            (None, Some(email)) if !shared.contains(&email) => {
+                email_text(identity, &document).map(Address::Email)
+            }
+            (None, _) => None,
         };
         let mut sent = vec![None; run.fields.len()];
         let wanted: Vec<usize> = merged.to_remote().collect();
@@ -259,7 +320,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         match address {
             None => hold(
                 "E-UNADDRESSABLE",
-                "the contact has neither External ID nor e-mail, so a push would make a second one; give it one in the CRM",
+                "the contact has neither an External ID nor an e-mail address of its own, so a push would make a second one; give it one in the CRM",
             ),
             _ if identity.external_field == Some(field) && contact.external.is_some() => hold(
                 "E-EXT-CHANGE",
