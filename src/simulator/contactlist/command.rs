@@ -9,7 +9,8 @@ use crate::model::{Error, Result};
 use super::handle::ContactListSimulator;
 use super::options::{Options, SoapVersions};
 use super::seeded::Profile;
-use super::switches::{NAMES, Switches};
+use super::switch_text::NAMES;
+use super::switches::Switches;
 use super::write::Soap;
 
 /// Enough people for three pages, few enough to look at.

@@ -18,8 +18,9 @@ use super::operation::Operation;
 use super::options::Options;
 use super::people::People;
 use super::person::Person;
+use super::rules::Rules;
 use super::service::Service;
-use super::switches::{Deletion, Quirks, Rule, Rules};
+use super::switches::{Deletion, Quirks, Rule};
 
 /// Threads that serve: two keep a client with eight pages in flight busy without taking the machine from it.
 const WORKER_THREADS: usize = 2;

@@ -16,8 +16,10 @@ mod options;
 mod people;
 mod person;
 mod read;
+mod rules;
 mod seeded;
 mod service;
+mod switch_text;
 mod switches;
 mod update;
 mod write;
@@ -31,8 +33,9 @@ pub use options::{Options, SoapVersions};
 pub use people::People;
 pub use person::{Address, Form, FormField, Parts, Person, Phone, Relationship, year_one};
 pub use seeded::Profile;
+pub use switch_text::NAMES;
 pub use switches::{
     Arrays, Deletion, EmptyList, EmptyString, Fault, KnownEmail, Mangle, MissingString,
-    MoreRecords, NAMES, NotFound, Order, Quirks, Rule, Switches, When,
+    MoreRecords, NotFound, Order, Quirks, Rule, Switches, When,
 };
 pub use write::{EmailShown, Soap};

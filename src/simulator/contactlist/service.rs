@@ -11,10 +11,11 @@ use super::log::{Log, Outcome};
 use super::operation::Operation;
 use super::options::Options;
 use super::people::People;
-use super::person::Person;
+use super::person::{Person, year_one};
 use super::read::{BadValue, Element};
+use super::rules::Rules;
 use super::seeded::Seeded;
-use super::switches::{Deletion, EmptyList, Fault, MoreRecords, NotFound, Quirks, Rules};
+use super::switches::{Deletion, EmptyList, Fault, MoreRecords, NotFound, Quirks};
 use super::update;
 use super::write::{
     Blame, NAMESPACE, Soap, Style, boolean, close_envelope, fault, number, open_envelope,
@@ -69,6 +70,8 @@ pub(super) struct Service {
     pub(super) counts: BTreeMap<Operation, u64>,
     fate: Fate,
     dice: Dice,
+    /// What reads see while they lag behind, and since when.
+    replica: Option<(DateTime<Utc>, People)>,
     late: Vec<(DateTime<Utc>, Request)>,
 }
 
@@ -89,6 +92,7 @@ impl Service {
             counts: BTreeMap::new(),
             fate: Fate::new(options.seed),
             dice: Dice::new(mix(options.seed)),
+            replica: None,
             late: Vec::new(),
             options,
         };
@@ -99,6 +103,31 @@ impl Service {
     pub(super) fn set_quirks(&mut self, quirks: Quirks) {
         self.clock.offset = chrono::Duration::try_seconds(quirks.clock_offset).unwrap_or_default();
         self.quirks = quirks;
+        self.replica = None;
+        self.refresh_replica();
+    }
+
+    /// Lets the replica catch up when it is as old as it may get.
+    fn refresh_replica(&mut self) {
+        let lag = chrono::Duration::try_seconds(self.quirks.stale_reads).unwrap_or_default();
+        if lag <= chrono::Duration::zero() {
+            return;
+        }
+        let now = self.clock.true_now();
+        let old = self
+            .replica
+            .as_ref()
+            .is_none_or(|(since, _)| now - *since >= lag);
+        if old {
+            self.replica = Some((now, self.people.clone()));
+        }
+    }
+
+    /// The people as reads see them.
+    fn readable(&self) -> &People {
+        self.replica
+            .as_ref()
+            .map_or(&self.people, |(_, people)| people)
     }
 
     /// Counts a request and says what befalls it.
@@ -211,22 +240,23 @@ impl Service {
     }
 
     fn perform(&mut self, request: &Request) -> Result<String, Refusal> {
+        self.refresh_replica();
         let element = &request.element;
         match request.operation {
             Operation::ContactListRetrieve => self.list(request),
             Operation::ContactListUpdateInsert => self.update_insert(request),
             Operation::RetrieveByEntityId => {
-                let found = self.people.get(element.int("entityId")?);
+                let found = self.readable().get(element.int("entityId")?);
                 self.single(request, found)
             }
             Operation::RetrieveByExternalId => {
                 let key = element.text("externalId").unwrap_or_default();
-                let found = living_first(self.people.by_external(&key));
+                let found = living_first(self.readable().by_external(&key));
                 self.single(request, found)
             }
             Operation::RetrieveByEmailAddress => {
                 let key = element.text("emailAddress").unwrap_or_default();
-                let found = living_first(self.people.by_email(&key));
+                let found = living_first(self.readable().by_email(&key));
                 self.single(request, found)
             }
             Operation::DeleteByEntityId => {
@@ -252,7 +282,7 @@ impl Service {
         let element = &request.element;
         let since = element
             .date("lastUpdateDate", self.options.server_zone)?
-            .unwrap_or_default();
+            .unwrap_or_else(year_one);
         let asked = element.int("recordStart")?;
         element.boolean("moreRecords")?;
         if since < sql_server_epoch() {
@@ -268,7 +298,11 @@ impl Service {
             start -= start % size;
         }
         let quirks = &self.quirks;
-        let page = self.people.page(
+        let people = self
+            .replica
+            .as_ref()
+            .map_or(&self.people, |(_, people)| people);
+        let page = people.page(
             since,
             quirks.exclusive_bound,
             quirks.order,
@@ -292,7 +326,7 @@ impl Service {
                 out.push_str("<ContactList_RetrieveResult>");
                 for id in &page.ids {
                     out.push_str("<ContactRecord>");
-                    self.people.write(*id, style, out);
+                    people.write(*id, style, out);
                     out.push_str("</ContactRecord>");
                 }
                 out.push_str("</ContactList_RetrieveResult>");
@@ -314,7 +348,7 @@ impl Service {
             Some(person) => Ok(response(request, |out| {
                 let name = request.operation.name();
                 out.push_str(&format!("<{name}Result>"));
-                self.people.write(person.entity_id, self.style(), out);
+                self.readable().write(person.entity_id, self.style(), out);
                 out.push_str(&format!("</{name}Result>"));
             })),
         }

@@ -550,6 +550,66 @@ fn the_wsdl_names_the_real_address_and_other_paths_nothing() {
 }
 
 #[test]
+fn stale_reads_see_a_write_only_after_their_time() {
+    let site = site(|options| options.people = 2);
+    site.switch("stale-reads=30").unwrap();
+    push(&site, &["<externalId>K</externalId>"]);
+    let asked = "<externalId>K</externalId>";
+    refusal(&site, "Contact_RetrieveByExternalID", asked);
+    assert_eq!(whole(&site, ALL).len(), 2);
+    push(&site, &["<externalId>K</externalId>"]);
+    assert_eq!(site.by_external("K").len(), 1, "writes see the truth");
+    site.advance(Duration::seconds(30));
+    inside(&site, "Contact_RetrieveByExternalID", asked);
+    assert_eq!(whole(&site, ALL).len(), 3);
+}
+
+#[test]
+fn fractions_plain_faults_and_the_place_of_emails_are_switched() {
+    let site = site(|_| {});
+    site.set_now(super::site::noon() + Duration::milliseconds(230));
+    site.switch("fractions").unwrap();
+    site.switch("email-shown=element").unwrap();
+    push(
+        &site,
+        &[
+            "<externalId>K</externalId><phoneNos><PhoneNo><phoneNoTypeID>7</phoneNoTypeID><phoneNo>a@example.org</phoneNo></PhoneNo></phoneNos>",
+        ],
+    );
+    let answer = inside(
+        &site,
+        "Contact_RetrieveByEntityID",
+        "<entityId>1001</entityId>",
+    );
+    assert!(
+        answer.contains("<lastUpdateDate>2026-11-22T21:00:00.23</lastUpdateDate>"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("<emailAddress>a@example.org</emailAddress>")
+            && answer.contains("<phoneNos />")
+    );
+    assert_eq!(page(&site, "2026-11-22T21:00:00.23", 0).0, [1001]);
+    assert!(page(&site, "2026-11-22T21:00:00.24", 0).0.is_empty());
+    let traced = refusal(
+        &site,
+        "Contact_RetrieveByEntityID",
+        "<entityId>9</entityId>",
+    );
+    assert!(traced.starts_with("System.Web.Services.Protocols.SoapException: Server was unable"));
+    site.switch("plain-faults").unwrap();
+    let plain = refusal(
+        &site,
+        "Contact_RetrieveByEntityID",
+        "<entityId>9</entityId>",
+    );
+    assert_eq!(
+        plain,
+        "Server was unable to process request. ---&gt; ERROR: Contact record could not be retrieved."
+    );
+}
+
+#[test]
 fn a_poisoned_record_can_be_planted() {
     let site = site(|options| options.people = 2);
     site.edit(1002, |person| {
