@@ -397,3 +397,60 @@ fn variables_are_filled_in_where_the_caller_says_from_what() {
     assert_eq!(error.code(), "E-SECRET");
     assert!(Mapping::load("m.yaml", &text, &vocabulary()).is_err());
 }
+
+const REFERENCE: &str = include_str!("../../../docs/mapping-reference.md");
+
+#[test]
+fn the_reference_has_a_remedy_for_every_code() {
+    let sources = [
+        include_str!("../apply.rs"),
+        include_str!("../children.rs"),
+        include_str!("../collisions.rs"),
+        include_str!("../compile.rs"),
+        include_str!("../convert.rs"),
+        include_str!("../dates.rs"),
+        include_str!("../email.rs"),
+        include_str!("../lens.rs"),
+        include_str!("../parts.rs"),
+        include_str!("../sources.rs"),
+        include_str!("../typing.rs"),
+        include_str!("../values.rs"),
+    ];
+    let mut codes: Vec<&str> = sources
+        .iter()
+        .flat_map(|source| source.split('"'))
+        .filter(|word| word.starts_with("E-MAP-") || word.starts_with("Q-"))
+        // An index that the caller made up, which no person meets.
+        .filter(|word| *word != "Q-FIELD")
+        .collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert!(codes.len() > 20, "{codes:?}");
+    for code in codes {
+        assert!(REFERENCE.contains(&format!("| `{code}` |")), "{code}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_reference_load() {
+    let fields: Vec<&str> = REFERENCE
+        .lines()
+        .filter(|line| line.starts_with("- { column: "))
+        .collect();
+    assert!(fields.len() >= 8);
+    for field in fields {
+        load(&with_fields(&format!("  {field}")));
+    }
+    let children = REFERENCE.find("children:\n  - table").unwrap();
+    let end = children + REFERENCE[children..].find("```").unwrap();
+    let text = with_fields("  - { column: a, remote: firstName }") + &REFERENCE[children..end];
+    assert_eq!(load(&text).children.len(), 1);
+    for line in REFERENCE
+        .lines()
+        .filter(|line| line.starts_with("normalize: "))
+    {
+        load(&with_fields(&format!(
+            "  - {{ column: a, remote: firstName, {line} }}"
+        )));
+    }
+}
