@@ -329,6 +329,35 @@ fn what_does_not_come_back_is_refused_at_load() {
 }
 
 #[test]
+fn a_format_that_loses_the_century_or_the_time_is_refused_at_load() {
+    let service = |format: &str| {
+        let mut vocabulary = vocabulary();
+        vocabulary.dates.formats = vec![format.to_owned()];
+        vocabulary
+    };
+    for (format, kind) in [("%m/%d/%y", "date"), ("%m/%d/%Y", "datetime")] {
+        let text = with_fields(&format!(
+            "  - {{ column: born, remote: dateOfBirth, type: {kind} }}"
+        ));
+        let error = Mapping::load("m.yaml", &text, &service(format)).unwrap_err();
+        assert_eq!(error.code(), "E-MAP-LOSSY");
+        assert!(
+            error
+                .message()
+                .contains("m.yaml:4: column \"born\": what is pushed is not what is read back"),
+            "{error}"
+        );
+        // Reading alone loses nothing that matters.
+        let pulled = text
+            .replace(" }", ", direction: pull }")
+            .replace("id, direction: pull }", "id }");
+        Mapping::load("m.yaml", &pulled, &service(format)).unwrap();
+    }
+    let text = with_fields("  - { column: born, remote: dateOfBirth, type: date }");
+    Mapping::load("m.yaml", &text, &service("%m/%d/%Y")).unwrap();
+}
+
+#[test]
 fn h66_a_fingerprint_follows_what_compares_and_nothing_else() {
     let print = |field: &str| load(&with_fields(field)).fields[0].fingerprint;
     let plain = print("  - { column: a, remote: customerType }");
