@@ -33,7 +33,7 @@ pub const DEFAULT_FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// What a state may need of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateLimits {
-    /// Room that must be free on the disk of the state (and twice the store's size, if that is more).
+    /// Room that must be free on the disk of the state, and twice the store's size if that is more; 0: don't look.
     pub free_bytes_min: u64,
     /// sled's page cache. Below 128 MB its reads take more memory, not less.
     pub cache_bytes: u64,
@@ -385,7 +385,7 @@ fn check_room(directory: &Path, size: u64, minimum: u64) -> Result<()> {
     let free = fs4::available_space(directory)
         .map_err(|cause| files::failed("look at the disk of", directory, cause))?;
     let needed = minimum.max(2 * size);
-    if free >= needed {
+    if minimum == 0 || free >= needed {
         return Ok(());
     }
     let megabytes = |bytes: u64| bytes / (1024 * 1024);
