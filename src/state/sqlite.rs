@@ -22,9 +22,6 @@ use crate::model::{Error, ErrorKind, Result};
 /// The store's own key, in table 0: the number of the last commit.
 const SEQUENCE: &[u8] = b"sequence";
 
-/// The marker costs an fdatasync, and here it only tells older copies apart: it is written so often, and at each close.
-const COMMITS_PER_MARK: u64 = 64;
-
 /// Page cache; the rest of the file is in the system's.
 const CACHE_KIB: i64 = 32 * 1024;
 
@@ -101,16 +98,11 @@ impl SqliteStore {
     /// Ends the store. Everything committed is durable already.
     pub fn close(self) -> Result<()> {
         self.fault.check()?;
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        self.mark(&mut inner)
-    }
-
-    fn mark(&self, inner: &mut Inner) -> Result<()> {
-        let sequence = inner.sequence;
-        inner.marker.advance(sequence).map_err(|cause| {
-            self.fault
-                .note(files::failed("write the marker of", &self.file, cause))
-        })
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner
+            .marker
+            .settle()
+            .map_err(|cause| files::failed("write the marker of", &self.file, cause))
     }
 
     fn ask<T>(&self, work: impl FnOnce(&mut Inner) -> rusqlite::Result<T>) -> Result<T> {
@@ -135,18 +127,11 @@ impl SqliteStore {
             Ok(())
         })?;
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.sequence.is_multiple_of(COMMITS_PER_MARK) {
-            self.mark(&mut inner)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Without it only an older copy is harder to notice.
-        let _ = inner.marker.advance(inner.sequence);
+        let sequence = inner.sequence;
+        inner.marker.advance(sequence).map_err(|cause| {
+            self.fault
+                .note(files::failed("write the marker of", &self.file, cause))
+        })
     }
 }
 
@@ -487,7 +472,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("members.sqlite");
         let store = open(&file).unwrap();
-        for number in 0..COMMITS_PER_MARK as u32 + 2 {
+        for number in 0..3 {
             store.commit(put(number)).await.unwrap();
         }
         // As a kill leaves it, and then somebody tidies up.

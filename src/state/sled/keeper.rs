@@ -54,11 +54,19 @@ impl Keeper {
             if outcome.is_ok()
                 && let Err(cause) = self.marker.advance(last)
             {
-                self.shared
-                    .fault
-                    .note(files::failed("write the marker of", &self.blobs, cause));
+                self.marker_failed(cause);
             }
         }
+        if let Err(cause) = self.marker.settle() {
+            self.marker_failed(cause);
+        }
+    }
+
+    fn marker_failed(&self, cause: std::io::Error) {
+        let place = &self.shared.directory;
+        self.shared
+            .fault
+            .note(files::failed("write the marker of", place, cause));
     }
 
     /// Everything that was applied before this call is durable after it (design, recipe 6 to 8).

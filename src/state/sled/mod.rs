@@ -113,7 +113,11 @@ impl SledStore {
                     .map_err(|cause| files::failed("write", &marker_path, cause))?;
                 marker
             }
-            None => Marker::create(&marker_path, sequence)?,
+            None => {
+                let marker = Marker::create(&marker_path, sequence)?;
+                opening::end_creation(directory)?;
+                marker
+            }
         };
         store.start(&data, marker)?;
         Ok((store, created))

@@ -20,12 +20,12 @@ use crate::state::files;
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// A store whose first open was cut has a log of one or two 512 KB segments. A larger one without a marker held
-/// something once, and is not put aside.
-const UNFINISHED_MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// Stands beside the data from before they are made until their marker is there.
+const CREATING: &str = "creating";
 
 /// Puts the directory into a state that sled can open, or refuses it (design, recipe 1 and 2).
 pub(super) fn prepare(directory: &Path, data: &Path, marked: bool) -> Result<()> {
+    let creating = directory.join(CREATING);
     let length = |name: &str| fs::metadata(data.join(name)).map_or(0, |found| found.len());
     if marked {
         // sled would make a new store in the place of either.
@@ -35,8 +35,13 @@ pub(super) fn prepare(directory: &Path, data: &Path, marked: bool) -> Result<()>
         if length("conf") <= 8 {
             return Err(damaged(directory, "its settings are missing or cut off"));
         }
-    } else if data.exists() {
-        if length("db") > UNFINISHED_MAX_BYTES {
+        if creating.exists() {
+            end_creation(directory)?;
+        }
+        return clean(data);
+    }
+    if data.exists() {
+        if !creating.exists() {
             return Err(damaged(
                 directory,
                 "it holds data, but its marker is missing",
@@ -50,6 +55,17 @@ pub(super) fn prepare(directory: &Path, data: &Path, marked: bool) -> Result<()>
         };
         moved.map_err(|cause| files::failed("put aside", data, cause))?;
     }
+    files::replace(&creating, b"This store is being made.\n")
+        .map_err(|cause| files::failed("write", &creating, cause))
+}
+
+/// The marker is there: from now on the data count.
+pub(super) fn end_creation(directory: &Path) -> Result<()> {
+    let creating = directory.join(CREATING);
+    fs::remove_file(&creating).map_err(|cause| files::failed("remove", &creating, cause))
+}
+
+fn clean(data: &Path) -> Result<()> {
     // sled never opens a store again in which a snapshot was cut while it was written.
     let Ok(entries) = fs::read_dir(data) else {
         return Ok(());

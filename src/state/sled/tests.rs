@@ -206,38 +206,42 @@ async fn a_store_ahead_of_its_marker_was_cut_between_the_two_and_opens() {
 async fn a_first_open_that_was_cut_starts_again() {
     let directory = tempfile::tempdir().unwrap();
     filled(directory.path(), 0).await;
-    fs::remove_file(directory.path().join("marker")).unwrap();
     for _ in 0..2 {
-        // What sled left is put aside, once, and not deleted.
+        fs::remove_file(directory.path().join("marker")).unwrap();
+        fs::write(directory.path().join("creating"), "").unwrap();
+        // What sled left is put aside, and not deleted.
         let (store, created) = SledStore::open(directory.path(), CACHE, Batch::new()).unwrap();
         assert!(created);
         assert_eq!(store.get(Table::Meta, b"made").await.unwrap(), None);
         drop(store);
-        fs::remove_file(directory.path().join("marker")).unwrap();
         assert!(directory.path().join("db.unfinished/db").exists());
+        assert!(!directory.path().join("creating").exists());
     }
 }
 
 #[tokio::test]
-async fn data_without_its_marker_is_refused() {
+async fn a_first_open_that_was_cut_at_its_last_step_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 3).await;
+    fs::write(directory.path().join("creating"), "").unwrap();
+    let store = open(directory.path()).unwrap();
+    assert_eq!(store.range(Table::Link, None, 100).await.unwrap().len(), 60);
+    assert!(!directory.path().join("creating").exists());
+}
+
+#[tokio::test]
+async fn data_without_its_marker_is_refused_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     filled(directory.path(), 1).await;
     fs::remove_file(directory.path().join("marker")).unwrap();
-    let log = directory.path().join("db/db");
-    fs::File::options()
-        .write(true)
-        .open(&log)
-        .unwrap()
-        .set_len(UNFINISHED + 1)
-        .unwrap();
-    assert_eq!(
-        open(directory.path()).err().unwrap().code(),
-        "E-STATE-CORRUPT"
-    );
-    assert!(log.exists());
+    for _ in 0..2 {
+        assert_eq!(
+            open(directory.path()).err().unwrap().code(),
+            "E-STATE-CORRUPT"
+        );
+    }
+    assert!(directory.path().join("db/db").exists());
 }
-
-const UNFINISHED: u64 = 8 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_snapshot_that_was_cut_while_written_does_not_matter() {
