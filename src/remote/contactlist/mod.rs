@@ -11,6 +11,7 @@ mod client_tests;
 mod decode;
 #[cfg(test)]
 mod decode_tests;
+mod description;
 mod encode;
 mod envelope;
 mod fault;
@@ -39,6 +40,7 @@ pub use client::{ClientOptions, DEFAULT_RETRY_PAUSE, RetryLimits, SoapCalls};
 pub use decode::{
     ListAnswer, Reading, decode_delete, decode_list, decode_look_up, decode_update_insert,
 };
+pub use description::{DEFAULT_DESCRIPTION_MAX, OUR_DESCRIPTION, compare_description, differences};
 pub use encode::{
     BEGINNING, Login, SoapVersion, encode_delete, encode_list, encode_look_up,
     encode_update_insert, is_sendable, look_up_operation,
@@ -219,4 +221,93 @@ fn instant(zone: Tz, wall: NaiveDateTime) -> DateTime<Utc> {
         Some(found.to_utc() + (wall - earlier))
     });
     before.unwrap_or_else(|| wall.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+
+    use super::*;
+
+    fn document(parts: &[(&'static str, &str)]) -> Document {
+        let mut document = blank();
+        for (name, text) in parts {
+            document.set(*name, Node::Text((*text).to_owned()));
+        }
+        document
+    }
+
+    fn sent(parts: &[(&'static str, &str)], address: Address) -> Result<Document> {
+        addressed(&Outgoing {
+            document: document(parts),
+            address,
+        })
+    }
+
+    #[test]
+    fn h27_a_contact_is_addressed_by_what_its_address_says_and_nothing_else() {
+        let email = || Address::Email("a@example.org".to_owned());
+        let by_email = sent(&[("externalId", ""), ("emailAddress", "")], email()).unwrap();
+        assert_eq!(by_email.text("emailAddress"), Some("a@example.org"));
+        assert_eq!(
+            by_email.get("externalId"),
+            None,
+            "an empty key may count as one"
+        );
+        let by_key = sent(&[("externalId", "K-1")], Address::External).unwrap();
+        assert_eq!(by_key.get("emailAddress"), None);
+        for refused in [
+            sent(&[("externalId", "")], Address::External),
+            sent(&[], Address::External),
+            sent(&[("externalId", "K-1")], email()),
+            sent(&[], Address::Email(String::new())),
+        ] {
+            assert_eq!(refused.unwrap_err().code(), "E-PUSH-ADDRESS");
+        }
+    }
+
+    #[test]
+    fn a_phone_of_type_7_stands_as_the_record_has_it() {
+        let mut phone = Document::new();
+        phone.push("phoneNoTypeID", Node::Text("7".to_owned()));
+        phone.push("phoneNo", Node::Text("new@example.org".to_owned()));
+        let mut document = document(&[]);
+        document.set("phoneNos", Node::List(vec![phone.clone()]));
+        let sent = addressed(&Outgoing {
+            document,
+            address: Address::Email("old@example.org".to_owned()),
+        })
+        .unwrap();
+        assert_eq!(sent.text("emailAddress"), Some("old@example.org"));
+        assert_eq!(sent.list("phoneNos"), [phone]);
+    }
+
+    #[test]
+    fn h08_wall_times_of_folds_and_gaps_have_an_instant() {
+        let wall = |y, m, d, h, min| {
+            NaiveDate::from_ymd_opt(y, m, d)
+                .unwrap()
+                .and_hms_opt(h, min, 0)
+                .unwrap()
+        };
+        let sydney = chrono_tz::Australia::Sydney;
+        for (wall, expected) in [
+            (wall(2026, 7, 1, 10, 0), "2026-07-01T00:00:00Z"),
+            // Twice: the first one counts.
+            (wall(2026, 4, 5, 2, 30), "2026-04-04T15:30:00Z"),
+            // Skipped: an hour on.
+            (wall(2026, 10, 4, 2, 30), "2026-10-03T16:30:00Z"),
+        ] {
+            assert_eq!(
+                instant(sydney, wall),
+                expected.parse::<DateTime<Utc>>().unwrap()
+            );
+        }
+        // A whole day that a country left out.
+        let apia = instant(chrono_tz::Pacific::Apia, wall(2011, 12, 30, 12, 0));
+        assert_eq!(
+            apia,
+            "2011-12-30T22:00:00Z".parse::<DateTime<Utc>>().unwrap()
+        );
+    }
 }
