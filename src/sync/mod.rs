@@ -9,6 +9,7 @@ mod correlate;
 mod create;
 mod guard;
 mod held;
+mod import;
 mod memory;
 mod merge;
 mod newcomers;
@@ -42,6 +43,7 @@ pub use held::{
     HeldValues, QuarantineAction, discard, quarantine, resolve as resolve_review, retry, reviews,
     values_of,
 };
+pub use import::import_links;
 pub use memory::{
     Decision, Facts, Intent, Link, Memory, Quarantined, Review, ReviewKind, Side, put_facts,
     put_json, put_link, remove_link,
