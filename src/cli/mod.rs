@@ -4,17 +4,27 @@
 //! record.
 
 mod args;
+mod bridge;
+mod check;
 mod completions;
 mod exit;
+mod held;
 mod init;
+mod journal;
 mod links;
 mod logging;
 mod output;
+mod plan;
 mod progress;
 mod project;
+mod quarantine;
+mod reseed;
+mod review;
 mod schema;
 mod simulate;
+mod state_move;
 mod status;
+mod sync;
 mod version;
 mod world;
 
@@ -23,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use args::{Cli, Command, StateAction};
 pub use exit::Exit;
 use output::Output;
 pub use world::{CRASH_VARIABLE, RealWorld};
@@ -90,8 +100,9 @@ fn start(cli: Cli) -> Exit {
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit> {
-    let output = Output::new(cli.global.format);
-    let config = cli.global.config.as_deref();
+    let global = cli.global;
+    let output = Output::new(global.format);
+    let config = global.config.as_deref();
     match cli.command {
         Command::Completions { shell } => completions::run(shell, output),
         Command::Version => version::run(output),
@@ -100,6 +111,17 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
         Command::Init { kind } => init::run(kind, config, output),
         Command::Schema { file, sql } => schema::run(file, sql, output),
+        Command::Plan { run, exit_code } => plan::run(&global, &run, exit_code, output).await,
+        Command::Sync { run } => sync::run(&global, &run, output).await,
+        Command::Reseed(args) => reseed::run(&global, &args, output).await,
+        Command::Review { action } => review::run(config, action, output).await,
+        Command::Quarantine { action } => quarantine::run(config, action, output).await,
+        Command::Journal { action } => journal::run(config, action, output),
+        Command::State {
+            action: StateAction::Move { bridge, to },
+        } => state_move::run(config, &bridge, &to, global.shows_progress(), output).await,
+        Command::Links { action } => links::run(config, action, output).await,
+        Command::Check { offline } => check::run(config, offline, output).await,
         Command::Status => status::run(config, output),
         Command::Simulate { kind } => simulate::run(kind, output).await,
         _ => Err(not_in_this_version("this command")),

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::sync::Watch;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often the line moves while nothing else happens: often enough to look alive, seldom enough to cost nothing.
@@ -59,5 +60,29 @@ pub fn aside(write: impl FnOnce()) {
     match bar {
         Some(bar) => bar.suspend(write),
         None => write(),
+    }
+}
+
+/// Shows what the engine says on the progress line, and in the log for those who asked for it.
+pub struct Watching<'a> {
+    progress: &'a Progress,
+    bridge: &'a str,
+}
+
+impl<'a> Watching<'a> {
+    /// Watches the run of a bridge.
+    pub fn new(progress: &'a Progress, bridge: &'a str) -> Self {
+        Self { progress, bridge }
+    }
+}
+
+impl Watch for Watching<'_> {
+    fn progress(&self, stage: &'static str, done: u64, total: Option<u64>) {
+        let bridge = self.bridge;
+        self.progress.say(match total {
+            Some(total) => format!("{bridge}: {stage} {done} of {total}"),
+            None => format!("{bridge}: {stage} {done}"),
+        });
+        tracing::debug!(bridge, stage, done, total, "progress");
     }
 }

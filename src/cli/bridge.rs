@@ -1,0 +1,243 @@
+//! One bridge, opened: from its settings to the parts that the engine works with.
+//!
+//! Each failure keeps the kind that decides the exit code. Nothing here decides anything about a record.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::project::state_location;
+use super::world::RealWorld;
+use crate::config::{BridgeSettings, DatabaseUrl, Found, Problems, RemoteSettings, Settings, read};
+use crate::local::{SqliteLocal, SqliteOptions};
+use crate::mapping::Mapping;
+use crate::model::{Error, Result, Vault, World};
+use crate::remote::contactlist::{ClientOptions, ContactList, ScanLimits, SoapCalls, vocabulary};
+use crate::state::{self, AnyStore, MemoryStore, StateKey, StateLimits, StateLocation};
+use crate::sync::{Engine, Rules, Watch};
+
+/// What a bridge is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To look: nothing is made that is not there. Without a state, an empty one in memory stands in.
+    Look,
+    /// To run, or to change what is remembered.
+    Run,
+    /// To rebuild a state whose key may be lost as well.
+    Rebuild,
+}
+
+/// The remote of this version.
+pub type Site = ContactList<SoapCalls>;
+
+/// One bridge with everything but its store.
+pub struct Bridge<'s> {
+    /// Its settings.
+    pub settings: &'s BridgeSettings,
+    /// Where its state lies.
+    pub location: StateLocation,
+    /// The mapping.
+    pub mapping: Mapping,
+    /// Digests and sealing.
+    pub vault: Vault,
+    /// Whether the key of the vault stands in a file of ours.
+    pub key_file: bool,
+    /// The CRM.
+    pub remote: Site,
+    /// The database.
+    pub local: SqliteLocal,
+    world: RealWorld,
+    purpose: Purpose,
+    rules: Rules,
+    site: String,
+    database: String,
+}
+
+impl<'s> Bridge<'s> {
+    /// Reads the mapping and the key and sets up both sides; connects to nothing yet.
+    pub fn prepare(
+        settings: &Settings,
+        bridge: &'s BridgeSettings,
+        world: &RealWorld,
+        purpose: Purpose,
+    ) -> Result<Self> {
+        bridge.ensure_supported()?;
+        let (RemoteSettings::ContactList(remote), DatabaseUrl::Sqlite(path)) =
+            (&bridge.remote, &bridge.database)
+        else {
+            return Err(super::not_in_this_version(bridge.remote.kind()));
+        };
+        let mapping = load_mapping(bridge)?;
+        let location = state_location(settings);
+        let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
+        let limits = &bridge.limits;
+        let local = SqliteLocal::open(
+            path,
+            &bridge.name,
+            mapping.layout.clone(),
+            vault.clone(),
+            SqliteOptions {
+                busy_timeout: limits.lock_wait,
+                ..SqliteOptions::default()
+            },
+        )?;
+        Ok(Self {
+            settings: bridge,
+            location,
+            mapping,
+            vault,
+            key_file: settings.state_key.is_none(),
+            remote: site(bridge, world, None)?,
+            local,
+            world: world.clone(),
+            purpose,
+            rules: rules(bridge),
+            site: format!("{} site {}", remote.endpoint, remote.site_id),
+            database: absolute(path),
+        })
+    }
+
+    /// Opens its store, with its lock. The second value says whether it is new.
+    pub async fn open_store(&self) -> Result<(AnyStore, bool)> {
+        let name = &self.settings.name;
+        if self.purpose == Purpose::Look && !state::exists(&self.location, name)? {
+            return Ok((AnyStore::Memory(MemoryStore::new()), true));
+        }
+        state::open(
+            &self.location,
+            name,
+            self.vault.fingerprint(),
+            &self.state_limits(),
+            self.world.now(),
+        )
+        .await
+    }
+
+    /// What its state may need of the machine.
+    pub fn state_limits(&self) -> StateLimits {
+        StateLimits {
+            free_bytes_min: self.settings.limits.free_disk,
+            ..StateLimits::default()
+        }
+    }
+
+    /// The engine over its parts.
+    pub fn engine<'e>(
+        &'e mut self,
+        store: &'e AnyStore,
+        watch: &'e dyn Watch,
+    ) -> Engine<'e, Site, SqliteLocal, AnyStore, RealWorld> {
+        Engine {
+            bridge: &self.settings.name,
+            remote: &self.remote,
+            local: &mut self.local,
+            store,
+            world: &self.world,
+            mapping: &self.mapping,
+            vault: &self.vault,
+            rules: &self.rules,
+            site: &self.site,
+            database: &self.database,
+            watch,
+        }
+    }
+
+    /// Ends with exit 6 where somebody runs this bridge.
+    pub fn ensure_free(&self) -> Result<()> {
+        ensure_free(&self.location, &self.settings.name)
+    }
+}
+
+/// Ends with exit 6 where somebody runs this bridge.
+pub fn ensure_free(location: &StateLocation, bridge: &str) -> Result<()> {
+    match state::holder(location, bridge)? {
+        None => Ok(()),
+        Some(holder) => Err(Error::new(
+            crate::model::ErrorKind::Busy,
+            "E-STATE-LOCKED",
+            format!(
+                "Another run{} holds bridge `{bridge}`. Try again when it has ended",
+                holder
+                    .pid
+                    .map(|pid| format!(" (pid {pid})"))
+                    .unwrap_or_default()
+            ),
+        )),
+    }
+}
+
+/// The CRM of a bridge, connected to nothing yet; reads are tried again as often as the limits say, or `retries` times.
+pub fn site(bridge: &BridgeSettings, world: &RealWorld, retries: Option<u32>) -> Result<Site> {
+    let RemoteSettings::ContactList(remote) = &bridge.remote else {
+        return Err(super::not_in_this_version(bridge.remote.kind()));
+    };
+    let mut options = ClientOptions::from_settings(remote, &bridge.limits)?;
+    options.retries.retries = retries.unwrap_or(options.retries.retries);
+    let calls = SoapCalls::new(options, Arc::new(world.clone()))?;
+    let scan = ScanLimits::from_settings(&bridge.limits);
+    Ok(ContactList::new(calls, remote.time_zone, scan))
+}
+
+/// The mapping of a bridge, held against its kind and its direction.
+pub fn load_mapping(bridge: &BridgeSettings) -> Result<Mapping> {
+    let RemoteSettings::ContactList(remote) = &bridge.remote else {
+        return Err(super::not_in_this_version(bridge.remote.kind()));
+    };
+    let file = &bridge.mapping.customer;
+    let name = file.display().to_string();
+    let problems = Problems::for_mapping(&name);
+    let found = Found::named(file, "(named by `mapping:` of bridge.yaml)");
+    let text = read(&found, &problems);
+    let text = problems.settle(text)?;
+    let mapping = Mapping::load(&name, &text, &vocabulary(remote.time_zone))?;
+    mapping.check_direction(bridge.direction)?;
+    Ok(mapping)
+}
+
+fn find_vault(
+    settings: &Settings,
+    location: &StateLocation,
+    bridge: &str,
+    world: &RealWorld,
+    purpose: Purpose,
+) -> Result<Vault> {
+    if let Some(key) = &settings.state_key {
+        return Ok(Vault::new(key.expose()));
+    }
+    // Whoever only looks makes no key: without a state, nothing was ever sealed with it.
+    if purpose == Purpose::Look && !state::exists(location, bridge)? {
+        let mut key = [0; 32];
+        world.random(&mut key);
+        return Ok(Vault::new(&key));
+    }
+    let is_lost = purpose == Purpose::Rebuild;
+    StateKey::find(location, None, is_lost, &mut |bytes| world.random(bytes)).map(|key| key.vault())
+}
+
+fn rules(bridge: &BridgeSettings) -> Rules {
+    let limits = &bridge.limits;
+    Rules {
+        direction: bridge.direction,
+        conflicts: bridge.conflicts,
+        deletes: bridge.deletes,
+        full_read: bridge.full_read,
+        max_deletes: limits.max_deletes,
+        max_changes: limits.max_changes,
+        overlap: limits.overlap,
+        settle: limits.settle,
+        prefetch: limits.prefetch as usize,
+        batch: limits.batch as usize,
+        rows_per_transaction: limits.rows_per_transaction as usize,
+        conflict_tolerance: limits.conflict_tolerance,
+        clock_warn: limits.clock_warn,
+        clock_refuse: limits.clock_refuse,
+        keep_settled: limits.keep_settled,
+    }
+}
+
+/// The file's address however it was named; only a digest of it is kept.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
+}

@@ -1,0 +1,352 @@
+//! `contactbridge check`: files, mapping, database, credentials, endpoint, description and clock. It writes nothing, and
+//! lists everything that it finds, not only the first.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::bridge::{Bridge, Purpose, Site, load_mapping, site};
+use super::exit::Exit;
+use super::logging::{complain, with_causes};
+use super::output::{Output, table};
+use super::project;
+use super::world::RealWorld;
+use crate::config::{BridgeSettings, Settings};
+use crate::local::{JournalState, Local};
+use crate::model::{Error, ErrorKind, Result, World};
+use crate::remote::Remote;
+use crate::remote::contactlist::Calls;
+use crate::state;
+
+/// A service description larger than this is something else; the vendor's has 100 KB.
+const DEFAULT_DESCRIPTION_MAX: u64 = 4 << 20;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Warning,
+    Error,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    bridge: Option<String>,
+    /// What was looked at.
+    area: &'static str,
+    level: Level,
+    code: Option<String>,
+    message: String,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+/// Everything that was found, of one bridge or of the files.
+struct Findings {
+    list: Vec<Finding>,
+    bridge: Option<String>,
+}
+
+impl Findings {
+    fn add(
+        &mut self,
+        area: &'static str,
+        level: Level,
+        code: Option<&str>,
+        message: String,
+        exit: Exit,
+    ) {
+        self.list.push(Finding {
+            bridge: self.bridge.clone(),
+            area,
+            level,
+            code: code.map(str::to_owned),
+            message,
+            exit,
+        });
+    }
+
+    fn ok(&mut self, area: &'static str, message: impl Into<String>) {
+        self.add(area, Level::Ok, None, message.into(), Exit::Clean);
+    }
+
+    fn warn(&mut self, area: &'static str, code: &str, message: impl Into<String>) {
+        self.add(
+            area,
+            Level::Warning,
+            Some(code),
+            message.into(),
+            Exit::Clean,
+        );
+    }
+
+    fn error(&mut self, area: &'static str, error: &Error) {
+        let exit = Exit::of_kind(error.kind());
+        // An error about a file lists its further problems one a line, each with its own code.
+        for (at, line) in with_causes(error).lines().enumerate() {
+            let (code, message) = match line.split_once(' ') {
+                Some((code, rest)) if at > 0 && code.starts_with("E-") => (code, rest),
+                _ => (error.code(), line),
+            };
+            self.add(area, Level::Error, Some(code), message.to_owned(), exit);
+        }
+    }
+}
+
+/// Looks at everything; `offline`: not at the remote.
+pub async fn run(config: Option<&Path>, offline: bool, output: Output) -> Result<Exit> {
+    let mut findings = Findings {
+        list: Vec::new(),
+        bridge: None,
+    };
+    match project::load(config) {
+        Ok(settings) => {
+            let place = settings.file.display();
+            findings.ok(
+                "files",
+                format!(
+                    "{place}: {} bridge(s), state in {}",
+                    settings.bridges.len(),
+                    settings.state
+                ),
+            );
+            for bridge in &settings.bridges {
+                findings.bridge = Some(bridge.name.clone());
+                look_at(&settings, bridge, offline, &mut findings).await;
+            }
+        }
+        Err(error) => {
+            complain(&error);
+            findings.error("files", &error);
+        }
+    }
+    output.report(&findings.list, text)?;
+    Ok(Exit::of_all(
+        findings.list.iter().map(|finding| finding.exit),
+    ))
+}
+
+async fn look_at(
+    settings: &Settings,
+    bridge: &BridgeSettings,
+    offline: bool,
+    findings: &mut Findings,
+) {
+    if !bridge.enabled {
+        findings.warn(
+            "files",
+            "W-DISABLED",
+            "`enabled: false`: sync passes this bridge over",
+        );
+    }
+    if let Err(error) = bridge.ensure_supported() {
+        findings.error("files", &error);
+        return;
+    }
+    let world = RealWorld::new();
+    match load_mapping(bridge) {
+        Ok(mapping) => {
+            findings.ok(
+                "mapping",
+                format!(
+                    "{}: table {}, {} fields, {} child tables; what goes comes back",
+                    bridge.mapping.customer.display(),
+                    mapping.layout.table,
+                    mapping.fields.len(),
+                    mapping.children.len()
+                ),
+            );
+            match Bridge::prepare(settings, bridge, &world, Purpose::Look) {
+                Ok(mut ready) => {
+                    state_of(&ready, findings);
+                    database(&mut ready, findings).await;
+                }
+                Err(error) => findings.error("state", &error),
+            }
+        }
+        Err(error) => findings.error("mapping", &error),
+    }
+    if offline {
+        return;
+    }
+    match site(bridge, &world, Some(1)) {
+        Ok(remote) => remote_of(&remote, bridge, &world, findings).await,
+        Err(error) => findings.error("remote", &error),
+    }
+}
+
+fn state_of(bridge: &Bridge<'_>, findings: &mut Findings) {
+    let name = &bridge.settings.name;
+    match (
+        state::holder(&bridge.location, name),
+        state::exists(&bridge.location, name),
+    ) {
+        (Err(error), _) | (_, Err(error)) => findings.error("state", &error),
+        (Ok(Some(holder)), _) => {
+            let pid = holder
+                .pid
+                .map(|pid| format!(" (pid {pid})"))
+                .unwrap_or_default();
+            findings.warn(
+                "state",
+                "W-STATE-HELD",
+                format!("a run{pid} holds this bridge now"),
+            );
+        }
+        (Ok(None), Ok(true)) => findings.ok("state", format!("kept in {}", bridge.location)),
+        (Ok(None), Ok(false)) => findings.ok(
+            "state",
+            format!("none yet; the first sync makes it in {}", bridge.location),
+        ),
+    }
+}
+
+async fn database(bridge: &mut Bridge<'_>, findings: &mut Findings) {
+    let description = match bridge.local.describe() {
+        Ok(description) => description,
+        Err(error) => return findings.error("database", &error),
+    };
+    let fatal = description
+        .problems
+        .iter()
+        .filter(|problem| problem.fatal)
+        .count();
+    for problem in &description.problems {
+        if problem.fatal {
+            findings.add(
+                "database",
+                Level::Error,
+                Some(problem.code),
+                problem.message.clone(),
+                Exit::Config,
+            );
+        } else {
+            findings.warn("database", problem.code, problem.message.clone());
+        }
+    }
+    if fatal > 0 {
+        return;
+    }
+    match description.rows {
+        Some(rows) => findings.ok(
+            "database",
+            format!(
+                "{}: table {} has {rows} rows",
+                description.place, description.table
+            ),
+        ),
+        None => findings.ok(
+            "database",
+            format!(
+                "{}: table {} is made by the first sync",
+                description.place, description.table
+            ),
+        ),
+    }
+    match description.journal {
+        None => {}
+        Some(JournalState::Installed) => findings.ok("database", "the triggers of `changes: journal` stand"),
+        Some(JournalState::Missing) => findings.ok("database", "the triggers of `changes: journal` are installed by the first sync"),
+        Some(JournalState::Stale) => findings.warn("database", "W-JOURNAL-STALE", "the triggers were made for another mapping; the next sync replaces them and reads everything"),
+        Some(JournalState::Altered) => findings.warn("database", "W-JOURNAL-ALTERED", "somebody altered the triggers; the next sync replaces them and reads everything"),
+    }
+    match bridge.local.meta().await {
+        Ok(Some(meta)) => {
+            let is_there = state::exists(&bridge.location, &bridge.settings.name).unwrap_or(true);
+            if is_there {
+                findings.ok(
+                    "database",
+                    format!("synchronised before, generation {}", meta.generation),
+                );
+            } else {
+                let name = &bridge.settings.name;
+                findings.error("state", &Error::needs_person(
+                    "E-STATE-LOST",
+                    format!("The customer database knows generation {}, and there is no state. Restore it, or run `contactbridge reseed {name} --relink`", meta.generation),
+                ));
+            }
+        }
+        Ok(None) => {}
+        Err(error) => findings.error("database", &error),
+    }
+}
+
+async fn remote_of(
+    remote: &Site,
+    settings: &BridgeSettings,
+    world: &RealWorld,
+    findings: &mut Findings,
+) {
+    match remote.calls().description(DEFAULT_DESCRIPTION_MAX).await {
+        Ok(reply) if reply.status == 200 => findings.ok(
+            "description",
+            format!("the service describes itself ({} bytes)", reply.body.len()),
+        ),
+        Ok(reply) => findings.warn(
+            "description",
+            "W-DESCRIPTION",
+            format!("the service gives no description (status {})", reply.status),
+        ),
+        Err(error) => findings.error("description", &error),
+    }
+    // The smallest question that needs the credentials: what changed from now on.
+    let since = remote.stamp(world.now());
+    match remote.calls().list(Some(since), 0).await {
+        Ok(_) => findings.ok("credentials", "the site takes them"),
+        Err(error) => return findings.error("credentials", &error),
+    }
+    let Some(difference) = remote.clock_difference() else {
+        return findings.warn(
+            "clock",
+            "W-CLOCK",
+            "the service does not tell its time, so the clocks can't be compared",
+        );
+    };
+    let apart = difference.abs().to_std().unwrap_or_default();
+    let said = format!(
+        "the service's clock is {} s {} ours",
+        apart.as_secs(),
+        if difference.num_seconds() < 0 {
+            "behind"
+        } else {
+            "ahead of"
+        }
+    );
+    if apart >= settings.limits.clock_refuse {
+        findings.error(
+            "clock",
+            &Error::new(
+                ErrorKind::NeedsPerson,
+                "E-CLOCK",
+                format!("{said}: correct this machine's clock"),
+            ),
+        );
+    } else if apart >= settings.limits.clock_warn {
+        findings.warn("clock", "W-CLOCK", said);
+    } else {
+        findings.ok("clock", "as the service's");
+    }
+}
+
+fn text(findings: &Vec<Finding>) -> String {
+    table(
+        ["", "BRIDGE", "WHAT", "FINDING"],
+        findings.iter().map(|finding| {
+            [
+                match finding.level {
+                    Level::Ok => "ok",
+                    Level::Warning => "warning",
+                    Level::Error => "ERROR",
+                }
+                .to_owned(),
+                finding.bridge.clone().unwrap_or_default(),
+                finding.area.to_owned(),
+                match &finding.code {
+                    Some(code) => format!("{code} {}", finding.message),
+                    None => finding.message.clone(),
+                },
+            ]
+        }),
+    )
+}

@@ -1,0 +1,51 @@
+//! `contactbridge state move BRIDGE --to STATE`: from one store to another, checked.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::bridge::{Bridge, Purpose};
+use super::exit::Exit;
+use super::output::Output;
+use super::progress::Progress;
+use super::project::{self, as_location};
+use super::world::RealWorld;
+use crate::config::StateLocation;
+use crate::model::{Error, Result, World};
+use crate::state::Move;
+
+/// Moves the state of one bridge; bridge.yaml is the user's to change.
+pub async fn run(
+    config: Option<&Path>,
+    name: &str,
+    to: &str,
+    shows_progress: bool,
+    output: Output,
+) -> Result<Exit> {
+    let settings = project::load(config)?;
+    let target = StateLocation::parse(to, &settings.directory)
+        .map_err(|sentence| Error::config("E-USAGE", format!("--to {sentence}")))?;
+    let world = RealWorld::new();
+    let bridge = Bridge::prepare(&settings, settings.bridge(name)?, &world, Purpose::Look)?;
+    let progress = Progress::start(shows_progress, name);
+    let moved = Move {
+        from: &bridge.location,
+        to: &as_location(&target),
+        bridge: name,
+        fingerprint: bridge.vault.fingerprint(),
+        key_file: bridge.key_file,
+        limits: &bridge.state_limits(),
+        now: world.now(),
+    }
+    .run(&mut |keys| progress.say(format!("{name}: {keys} keys")))
+    .await?;
+    drop(progress);
+    output.report(&json!({ "bridge": name, "to": to, "keys": moved.keys }), |_| {
+        format!(
+            "Moved {} keys of bridge {name}. Now write `state: {to}` into {}; until then its runs end with 7.",
+            moved.keys,
+            settings.file.display()
+        )
+    })?;
+    Ok(Exit::Clean)
+}

@@ -1,0 +1,336 @@
+//! `contactbridge sync`: one pass of each bridge, one after the other, and one document about all of them.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use futures::FutureExt;
+use serde::Serialize;
+
+use super::args::{Global, RunArgs};
+use super::bridge::{Bridge, Purpose};
+use super::exit::Exit;
+use super::logging::complain;
+use super::output::Output;
+use super::progress::{Progress, Watching};
+use super::world::RealWorld;
+use super::{project, status};
+use crate::config::{BridgeSettings, Settings};
+use crate::local::Local;
+use crate::model::{Error, ErrorKind, Result, Stamp, World};
+use crate::remote::Remote;
+use crate::state::StateStore;
+use crate::sync::{BridgeReport, Counts, Finished, Memory, Outcome, PlanItem, RunOptions};
+
+/// The document that `sync` prints.
+#[derive(Debug, Serialize)]
+pub struct Document {
+    /// Tells this run from others.
+    pub run: String,
+    /// One report per bridge, in order.
+    pub bridges: Vec<BridgeReport>,
+}
+
+/// One pass of each bridge.
+pub async fn run(global: &Global, args: &RunArgs, output: Output) -> Result<Exit> {
+    let world = RealWorld::new();
+    let run = run_id(&world);
+    let mut document = Document {
+        run,
+        bridges: Vec::new(),
+    };
+    let outcome = passes(global, args, &world, false, &mut |pass| {
+        document.bridges.push(pass.report)
+    })
+    .await;
+    output.report(&document, text)?;
+    outcome
+}
+
+/// What came of one bridge.
+pub struct Pass {
+    /// What the engine says.
+    pub report: BridgeReport,
+    /// What a dry run would do.
+    pub plan: Vec<PlanItem>,
+}
+
+/// One pass of each chosen bridge, dry or not, in order. Each is handed to `take`; what went wrong is told on stderr.
+pub async fn passes(
+    global: &Global,
+    args: &RunArgs,
+    world: &RealWorld,
+    dry: bool,
+    take: &mut dyn FnMut(Pass),
+) -> Result<Exit> {
+    let settings = project::load(global.config.as_deref())?;
+    let chosen = project::choose_enabled(&settings, &args.bridges)?;
+    let purpose = if dry { Purpose::Look } else { Purpose::Run };
+    // A wrong file, mapping or column keeps every bridge from starting (exit 2).
+    let mut opened = Vec::new();
+    let mut wrong = Vec::new();
+    for bridge in chosen {
+        match prepare(&settings, bridge, args, world, purpose).await {
+            Ok(ready) => opened.push((bridge, ready)),
+            Err(error) => wrong.push((bridge, error)),
+        }
+    }
+    if !wrong.is_empty() {
+        let mut exits = Vec::new();
+        for (bridge, error) in wrong {
+            complain(&error);
+            exits.push(Exit::of_kind(error.kind()));
+            take(Pass {
+                report: failed(&bridge.name, &error),
+                plan: Vec::new(),
+            });
+        }
+        return Ok(Exit::of_all(exits));
+    }
+    world.heed_signals()?;
+    let mut exits = Vec::new();
+    for (bridge, (ready, options)) in opened {
+        let (pass, error) = one(bridge, ready, &options, world, global.shows_progress()).await;
+        if let Some(error) = &error {
+            complain(error);
+        }
+        exits.push(Exit::of_pass(
+            pass.report.outcome,
+            error.as_ref().map(Error::kind),
+        ));
+        take(pass);
+    }
+    Ok(Exit::of_all(exits))
+}
+
+async fn prepare<'s>(
+    settings: &Settings,
+    bridge: &'s BridgeSettings,
+    args: &RunArgs,
+    world: &RealWorld,
+    purpose: Purpose,
+) -> Result<(Bridge<'s>, RunOptions)> {
+    let mut ready = Bridge::prepare(settings, bridge, world, purpose)?;
+    let since = args
+        .since
+        .as_deref()
+        .map(|text| date(text, &ready, world, "--since"))
+        .transpose()?;
+    // Opens the file, if it is there, and holds the mapping's columns against the table.
+    ready.local.position().await?;
+    let options = RunOptions {
+        accept: args.accept.iter().copied().collect(),
+        since,
+        dry: purpose == Purpose::Look,
+    };
+    Ok((ready, options))
+}
+
+/// One pass of one bridge. It always gives a report.
+pub async fn one(
+    settings: &BridgeSettings,
+    mut bridge: Bridge<'_>,
+    options: &RunOptions,
+    world: &RealWorld,
+    shows_progress: bool,
+) -> (Pass, Option<Error>) {
+    let name = &settings.name;
+    if let Some(signal) = world.interrupted() {
+        let error = Error::new(
+            ErrorKind::Interrupted(signal),
+            "E-INTERRUPTED",
+            format!("Bridge `{name}` was not started"),
+        );
+        return (
+            Pass {
+                report: failed(name, &error),
+                plan: Vec::new(),
+            },
+            Some(error),
+        );
+    }
+    let store = match bridge.open_store().await {
+        Ok((store, _)) => store,
+        Err(error) => {
+            let report = failed(name, &error);
+            // Whoever holds the bridge leaves what `status` shows.
+            if error.kind() != ErrorKind::Busy && !options.dry {
+                status::leave(&bridge.location, &report, None, world.now());
+            }
+            return (
+                Pass {
+                    report,
+                    plan: Vec::new(),
+                },
+                Some(error),
+            );
+        }
+    };
+    let progress = Progress::start(shows_progress, name);
+    let watch = Watching::new(&progress, name);
+    let ran =
+        std::panic::AssertUnwindSafe(async { bridge.engine(&store, &watch).run(options).await })
+            .catch_unwind()
+            .await;
+    drop(progress);
+    let finished = ran.unwrap_or_else(|_| {
+        let error = Error::unexpected(
+            "E-PANIC",
+            format!(
+                "Bridge `{name}`: a broken invariant ended this pass; the line above says where"
+            ),
+        );
+        Finished {
+            report: failed(name, &error),
+            error: Some(error),
+            plan: Vec::new(),
+        }
+    });
+    let Finished {
+        mut report,
+        mut error,
+        plan,
+    } = finished;
+    let links = links(&store).await;
+    if let Err(late) = store.close() {
+        // What the engine waited for is durable; this says that the store could not be left in order.
+        if error.is_none() {
+            (report.outcome, report.error) = (Outcome::Failed, Some(late.to_string()));
+            error = Some(late);
+        }
+    }
+    if !options.dry {
+        status::leave(&bridge.location, &report, links, world.now());
+        if report.quarantined >= u64::from(settings.limits.quarantine_loud) {
+            tracing::warn!(
+                bridge = name,
+                quarantined = report.quarantined,
+                "many records wait in quarantine: see `contactbridge quarantine list`"
+            );
+        }
+    }
+    (Pass { report, plan }, error)
+}
+
+async fn links<S: StateStore>(store: &S) -> Option<u64> {
+    let facts = Memory::new(store).facts().await.ok()??;
+    Some(facts.links)
+}
+
+/// The report of a bridge that did not come to run.
+fn failed(bridge: &str, error: &Error) -> BridgeReport {
+    BridgeReport {
+        bridge: bridge.to_owned(),
+        outcome: Outcome::Failed,
+        guard: None,
+        pull: Counts::default(),
+        push: Counts::default(),
+        conflicts: 0,
+        review: 0,
+        quarantined: 0,
+        requests: 0,
+        watermark: None,
+        seconds: 0.0,
+        error: Some(error.to_string()),
+        failure: Some(error.kind()),
+    }
+}
+
+/// A date of the command line: with an offset, or else in the bridge's zone. Exit 2 for the future, and for what is no date.
+pub fn date(text: &str, bridge: &Bridge<'_>, world: &RealWorld, option: &str) -> Result<Stamp> {
+    let stamp = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        bridge.remote.stamp(instant.to_utc())
+    } else {
+        Stamp(naive(text).ok_or_else(|| {
+            Error::config(
+                "E-USAGE",
+                format!("{option}: not a date; write 2026-11-22, 2026-11-22T10:00:00, or one with an offset such as 2026-11-22T10:00:00Z"),
+            )
+        })?)
+    };
+    if bridge.remote.instant(stamp) > world.now() {
+        return Err(Error::config(
+            "E-USAGE",
+            format!("{option}: this date lies in the future"),
+        ));
+    }
+    Ok(stamp)
+}
+
+fn naive(text: &str) -> Option<NaiveDateTime> {
+    for form in [
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M",
+    ] {
+        if let Ok(found) = NaiveDateTime::parse_from_str(text, form) {
+            return Some(found);
+        }
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d")
+        .ok()?
+        .and_hms_opt(0, 0, 0)
+}
+
+/// A name for a run, to find it again in logs.
+pub fn run_id(world: &RealWorld) -> String {
+    let mut bytes = [0; 16];
+    world.random(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
+}
+
+/// The document for people.
+pub fn text(document: &Document) -> String {
+    let mut text = String::new();
+    for report in &document.bridges {
+        text.push_str(&bridge_text(report));
+    }
+    text
+}
+
+/// One bridge's report for people.
+pub fn bridge_text(report: &BridgeReport) -> String {
+    let mut text = format!("{}: {}", report.bridge, status::name(report.outcome));
+    if let Some(guard) = report.guard {
+        text.push_str(&format!(" by the guard {}", guard.name()));
+    }
+    text.push_str(&format!(
+        " ({} requests, {:.1} s)\n",
+        report.requests, report.seconds
+    ));
+    for (way, counts) in [("pulled", report.pull), ("pushed", report.push)] {
+        if counts.read > 0 {
+            text.push_str(&format!("  {way}  {}\n", counts_text(counts)));
+        }
+    }
+    let waiting = [
+        (report.conflicts, "fields in conflict"),
+        (report.review, "waiting in review"),
+        (report.quarantined, "waiting in quarantine"),
+    ];
+    let waiting: Vec<String> = waiting
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if !waiting.is_empty() {
+        text.push_str(&format!("  {}\n", waiting.join(", ")));
+    }
+    text
+}
+
+fn counts_text(counts: Counts) -> String {
+    let parts = [
+        (counts.created, "created"),
+        (counts.updated, "updated"),
+        (counts.deleted, "deleted"),
+        (counts.unchanged, "unchanged"),
+        (counts.held, "held"),
+    ];
+    let said: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    format!("{} read: {}", counts.read, said.join(", "))
+}
