@@ -67,15 +67,15 @@ pub(super) fn table_name(table: &str) -> &str {
     table.strip_prefix("main.").unwrap_or(table)
 }
 
-/// Lays `layout` over the database.
-pub(super) fn bind(conn: &Connection, layout: &Layout) -> rusqlite::Result<Bound> {
+/// Lays `layout` over the database; `may_miss`: tables and columns may be missing, because the next run makes them.
+pub(super) fn bind(conn: &Connection, layout: &Layout, may_miss: bool) -> rusqlite::Result<Bound> {
     let mut problems = Vec::new();
-    let shape = table(conn, &layout.table, layout.create, &mut problems)?;
+    let shape = table(conn, &layout.table, may_miss, &mut problems)?;
     let mut children = Vec::with_capacity(layout.children.len());
     for child in &layout.children {
         children.push(
-            table(conn, &child.table, layout.create, &mut problems)?
-                .and_then(|shape| bind_child(child, shape, layout.create, &mut problems)),
+            table(conn, &child.table, may_miss, &mut problems)?
+                .and_then(|shape| bind_child(child, shape, may_miss, &mut problems)),
         );
     }
     let Some(shape) = shape else {
@@ -85,7 +85,7 @@ pub(super) fn bind(conn: &Connection, layout: &Layout) -> rusqlite::Result<Bound
         });
     };
     check_key(conn, layout, &shape, &mut problems)?;
-    let mut look = |name: &str| column(&shape, name, layout.create, &mut problems);
+    let mut look = |name: &str| column(&shape, name, may_miss, &mut problems);
     let fields: Vec<_> = layout
         .columns
         .iter()
@@ -117,7 +117,7 @@ pub(super) fn bind(conn: &Connection, layout: &Layout) -> rusqlite::Result<Bound
 fn table(
     conn: &Connection,
     wanted: &str,
-    create: bool,
+    may_miss: bool,
     problems: &mut Vec<Problem>,
 ) -> rusqlite::Result<Option<TableShape>> {
     let name = table_name(wanted);
@@ -130,7 +130,7 @@ fn table(
             ));
             None
         }
-        Found::Nothing if create => None,
+        Found::Nothing if may_miss => None,
         Found::Nothing => {
             let known = schema::table_names(conn)?;
             problems.push(Problem::fatal(
@@ -157,11 +157,11 @@ fn sentence(suggestion: String) -> String {
 fn column(
     shape: &TableShape,
     wanted: &str,
-    create: bool,
+    may_miss: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<ColumnShape> {
     let found = shape.column(wanted).cloned();
-    if found.is_none() && !create {
+    if found.is_none() && !may_miss {
         problems.push(Problem::fatal(
             "E-MAP-COLUMN",
             format!(
@@ -180,14 +180,14 @@ fn column(
 fn bind_child(
     child: &ChildLayout,
     shape: TableShape,
-    create: bool,
+    may_miss: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<ChildBinding> {
-    let parent = column(&shape, &child.parent, create, problems);
+    let parent = column(&shape, &child.parent, may_miss, problems);
     let columns: Vec<_> = child
         .columns
         .iter()
-        .map(|field| column(&shape, &field.name, create, problems))
+        .map(|field| column(&shape, &field.name, may_miss, problems))
         .collect();
     for column in columns.iter().flatten().filter(|column| column.generated) {
         problems.push(Problem::fatal(

@@ -3,7 +3,7 @@
 //! A scan computes digests straight from SQLite's memory; only rows that the caller chooses become values of ours.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{CachedStatement, OptionalExtension, ToSql, params};
+use rusqlite::{CachedStatement, ToSql, params};
 
 use super::binding::{FIRST_FIELD, table_name};
 use super::value::{cell, digest, is_mark, read_key};
@@ -110,16 +110,17 @@ impl Reader<'_> {
     pub(super) fn fetch(&mut self, keys: &[LocalKey]) -> rusqlite::Result<Vec<Option<Row>>> {
         let mut statement = self.conn.prepare_cached(&self.binding.fetch)?;
         keys.iter()
-            .map(|key| self.row(&mut statement, key, true))
+            .map(|key| self.row(&mut statement, key, false))
             .collect()
     }
 
-    /// The row that `statement` (with the columns of the binding) finds for `parameter`.
+    /// The row that `statement` (with the columns of the binding) finds for `parameter`. `after_own_write` leaves out the
+    /// time of the last edit in the journal, which knows nothing of our writes.
     pub(super) fn row(
         &mut self,
         statement: &mut CachedStatement<'_>,
         parameter: &dyn ToSql,
-        with_time: bool,
+        after_own_write: bool,
     ) -> rusqlite::Result<Option<Row>> {
         let mut rows = statement.query([parameter])?;
         let Some(row) = rows.next()? else {
@@ -130,10 +131,10 @@ impl Reader<'_> {
             return Ok(None);
         }
         let (digest, marked) = digest_row(row, self.binding.fields.len(), self.digester)?;
-        if with_time {
-            return self.materialise(row, &key, digest, marked).map(Some);
+        if after_own_write {
+            return self.bare_row(row, &key, digest, marked).map(Some);
         }
-        bare_row(row, self.binding.fields.len(), &key, digest, marked).map(Some)
+        self.materialise(row, &key, digest, marked).map(Some)
     }
 
     /// The digest of a row as it stands; `None` where there is none.
@@ -153,11 +154,9 @@ impl Reader<'_> {
         digest: Digest,
         marked: bool,
     ) -> rusqlite::Result<Row> {
-        let mut made = bare_row(row, self.binding.fields.len(), key, digest, marked)?;
-        made.changed_at = match &self.layout.changes {
-            ChangeMethod::Scan => None,
-            ChangeMethod::Column(_) => column::instant(row.get_ref(2)?),
-            ChangeMethod::Journal if self.binding.journal_stands => self
+        let mut made = self.bare_row(row, key, digest, marked)?;
+        if self.layout.changes == ChangeMethod::Journal && self.binding.journal_stands {
+            made.changed_at = self
                 .conn
                 .prepare_cached(
                     "SELECT max(changed_at) FROM contactbridge_journal \
@@ -165,13 +164,29 @@ impl Reader<'_> {
                 )?
                 .query_row(params![self.bridge, self.source(), key], |row| {
                     row.get::<_, Option<i64>>(0)
-                })
-                .optional()?
-                .flatten()
-                .and_then(chrono::DateTime::from_timestamp_millis),
-            ChangeMethod::Journal => None,
-        };
+                })?
+                .and_then(chrono::DateTime::from_timestamp_millis);
+        }
         Ok(made)
+    }
+
+    fn bare_row(
+        &self,
+        row: &rusqlite::Row<'_>,
+        key: &LocalKey,
+        digest: Digest,
+        marked: bool,
+    ) -> rusqlite::Result<Row> {
+        let fields = FIRST_FIELD..FIRST_FIELD + self.binding.fields.len();
+        Ok(Row {
+            key: key.clone(),
+            cells: fields
+                .map(|at| row.get_ref(at).map(cell))
+                .collect::<rusqlite::Result<_>>()?,
+            digest,
+            changed_at: column::instant(row.get_ref(2)?),
+            marked,
+        })
     }
 }
 
@@ -187,24 +202,6 @@ fn digest_row(
     }
     let marked = is_mark(row.get_ref(1)?);
     Ok((digester.finish(marked), marked))
-}
-
-fn bare_row(
-    row: &rusqlite::Row<'_>,
-    fields: usize,
-    key: &LocalKey,
-    digest: Digest,
-    marked: bool,
-) -> rusqlite::Result<Row> {
-    Ok(Row {
-        key: key.clone(),
-        cells: (FIRST_FIELD..FIRST_FIELD + fields)
-            .map(|at| row.get_ref(at).map(cell))
-            .collect::<rusqlite::Result<_>>()?,
-        digest,
-        changed_at: None,
-        marked,
-    })
 }
 
 /// Text of whatever bytes, as a parameter.

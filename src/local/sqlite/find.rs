@@ -116,7 +116,7 @@ impl Finder {
         let mut statement = reader.conn.prepare_cached(&reader.binding.fetch_rowid)?;
         let mut rows = Vec::with_capacity(rowids.len());
         for rowid in rowids {
-            rows.extend(reader.row(&mut statement, &rowid, true)?);
+            rows.extend(reader.row(&mut statement, &rowid, false)?);
         }
         Ok(rows)
     }

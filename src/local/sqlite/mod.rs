@@ -87,6 +87,8 @@ pub struct SqliteLocal {
     database: Option<Database>,
     /// The position of the journal up to which everything is in custody: pruned with the next write.
     consumed: Option<i64>,
+    /// Everything was made that the mapping names: what is missing from now on was taken away, and is no longer to be made.
+    prepared: bool,
     /// Transactions of this run, for their operation ids.
     operations: u64,
     finder: find::Finder,
@@ -134,6 +136,7 @@ impl SqliteLocal {
             options,
             database: None,
             consumed: None,
+            prepared: false,
             operations: 0,
             texts: write::Texts::default(),
         })
@@ -237,8 +240,12 @@ impl SqliteLocal {
 
     /// Binds the layout to what `conn` shows.
     fn take(&mut self, conn: Connection) -> Result<()> {
-        let bound =
-            version(&conn).and_then(|version| Ok((version, binding::bind(&conn, &self.layout)?)));
+        let bound = version(&conn).and_then(|version| {
+            Ok((
+                version,
+                binding::bind(&conn, &self.layout, self.may_miss())?,
+            ))
+        });
         let (version, bound) = bound.map_err(|error| failure(&self.path, &error))?;
         self.finder.forget();
         self.texts = write::Texts::default();
@@ -251,6 +258,11 @@ impl SqliteLocal {
         Ok(())
     }
 
+    /// Whether what the mapping names may be missing, because the next run makes it.
+    fn may_miss(&self) -> bool {
+        self.layout.create && !self.prepared
+    }
+
     fn manner(&self) -> Manner {
         Manner {
             busy_timeout: self.options.busy_timeout,
@@ -260,7 +272,7 @@ impl SqliteLocal {
 
     /// Why there may be no file; nothing under `create: true`, where the first run makes it.
     fn missing_file(&self) -> Option<Problem> {
-        (!self.layout.create).then(|| {
+        (!self.may_miss()).then(|| {
             Problem::fatal(
                 "E-DB-MISSING",
                 format!(

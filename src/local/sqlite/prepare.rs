@@ -13,6 +13,9 @@ use crate::model::{ChangeMethod, ColumnKind, Error, Layout, Result};
 
 impl SqliteLocal {
     pub(super) fn make_what_is_missing(&mut self) -> Result<()> {
+        // A file that was put in the place of the open one since the last run is another file.
+        self.database = None;
+        self.prepared = false;
         if self.database()?.is_none() {
             refuse(self.missing_file().as_slice())?;
             let conn = connection::create(&self.path, self.manner())?;
@@ -27,15 +30,20 @@ impl SqliteLocal {
             .map_err(at)?
             .map_or(Ok(()), Err)?;
         if is_complete(&database.conn, &self.bridge, &self.layout).map_err(at)? {
+            self.prepared = true;
             return Ok(());
         }
         let transaction =
             Transaction::new(&mut database.conn, TransactionBehavior::Immediate).map_err(at)?;
         // Another program may have made some of it since.
-        let bound = binding::bind(&transaction, &self.layout).map_err(at)?;
+        let bound = binding::bind(&transaction, &self.layout, self.layout.create).map_err(at)?;
         refuse(&bound.problems)?;
         complete(&transaction, &self.bridge, &self.layout).map_err(at)?;
-        transaction.commit().map_err(at)
+        transaction.commit().map_err(at)?;
+        self.prepared = true;
+        // Bound anew, because what stands now is more than what was bound.
+        self.database = None;
+        Ok(())
     }
 
     pub(super) fn install_triggers(&mut self) -> Result<bool> {

@@ -579,12 +579,31 @@ async fn the_schema_may_change_under_a_run() {
         .remove(0);
     assert_eq!(file.ask("SELECT theirs FROM customers"), [text("x")]);
     file.other("DROP TABLE customers; CREATE TABLE customers (id INTEGER PRIMARY KEY, other)");
-    // `create: true` makes the columns at the next run; this one writes nothing to a table it does not know.
-    assert_eq!(all(&mut side).await, []);
-    assert_eq!(
-        codes(&mut side, &[update(&row, vec![(2, Cell::Int(6))])]).await,
-        ["moved"]
+    // Nothing is taken for empty that was there when the run began.
+    for error in [
+        side.live_rows().await.unwrap_err(),
+        side.apply(&fence(1), &[update(&row, vec![(2, Cell::Int(6))])])
+            .await
+            .unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::Config, "E-MAP-COLUMN")
+        );
+    }
+    file.other("DROP TABLE customers");
+    assert_eq!(side.live_rows().await.unwrap_err().code(), "E-MAP-TABLE");
+    side.prepare().await.unwrap();
+    assert_eq!(side.live_rows().await.unwrap(), 0);
+    // Another file in the place of the open one.
+    let other = self::file();
+    prepared(&other, layout()).await;
+    other.other(
+        "INSERT INTO customers (email) VALUES ('restored'); PRAGMA wal_checkpoint(TRUNCATE)",
     );
+    std::fs::rename(other.path(), file.path()).unwrap();
+    side.prepare().await.unwrap();
+    assert_eq!(side.live_rows().await.unwrap(), 1);
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ use crate::model::{Cell, Digest, LocalKey, RemoteId, Vault};
 /// Texts of statements kept at a time. Mappings have few combinations of columns; more than this are made anew.
 const MAX_TEXTS: usize = 256;
 
+const LACKS_COLUMN: &str = "the table lacks a column of the mapping";
+
 /// Why a write did not go through.
 pub(super) enum Trouble {
     /// The database refuses this row.
@@ -176,8 +178,9 @@ impl Writer<'_> {
         let mut used = Vec::with_capacity(cells.len());
         let mut values: Vec<&Cell> = Vec::with_capacity(cells.len());
         for (at, (cell, column)) in cells.iter().zip(&binding.fields).enumerate() {
-            let (Some(cell), Some(column)) = (cell, column) else {
-                continue;
+            let Some(cell) = cell else { continue };
+            let Some(column) = column else {
+                return refused("E-FIELD-COLUMN", LACKS_COLUMN);
             };
             let cell = storable(column, cell);
             // NULL for a column that takes none: its own default is the better guess, where it has one.
@@ -245,7 +248,7 @@ impl Writer<'_> {
         let mut values: Vec<&dyn ToSql> = Vec::with_capacity(cells.len() + 1);
         for (at, cell) in cells {
             let Some(Some(column)) = binding.fields.get(*at) else {
-                return refused("E-FIELD-COLUMN", "the table lacks a column of the mapping");
+                return refused("E-FIELD-COLUMN", LACKS_COLUMN);
             };
             writable(&binding.table, column)?;
             used.push(*at);
@@ -337,7 +340,7 @@ impl Writer<'_> {
     fn current(&mut self, key: &LocalKey) -> Result<Option<Row>, Trouble> {
         let conn = self.reader.conn;
         let mut statement = conn.prepare_cached(&self.reader.binding.fetch)?;
-        Ok(self.reader.row(&mut statement, key, false)?)
+        Ok(self.reader.row(&mut statement, key, true)?)
     }
 
     fn written(&mut self, key: &LocalKey) -> Result<RowOutcome, Trouble> {
