@@ -15,8 +15,8 @@ impl Mapping {
     /// The parts of a record, one list per child rule.
     ///
     /// `Ok(None)` where the section was not handed over and says nothing; ContactList hands over whole records, so there an
-    /// absent list is an empty one. `Q-DUPLICATE` where two different parts share a key, `Q-KEY` where a part that holds
-    /// something lacks a part of its key, and whatever a value gives, with its column in the reason.
+    /// absent list is an empty one. `Q-DUPLICATE` where two different parts share a key, and whatever
+    /// a value gives, with its column in the reason.
     pub fn children_from_remote(
         &self,
         document: &Document,
@@ -62,7 +62,8 @@ impl ChildRule {
         Ok(parts)
     }
 
-    /// An item in which nothing but its key is filled stands for nothing: that is what is left of a part that was cleared.
+    /// An item in which nothing but the first value of its key is filled stands for nothing: that is what is left of a
+    /// part that was cleared. An empty value further on in a key is a value like any other.
     fn part(&self, item: &Document, dates: &DateStyle) -> Result<Option<ChildPart>, FieldProblem> {
         let mut values: Vec<Canonical> = Vec::with_capacity(self.rules.len());
         for (rule, column) in self.rules.iter().zip(&self.columns) {
@@ -71,18 +72,11 @@ impl ChildRule {
                 reason: format!("column {column}: {}", problem.reason),
             })?);
         }
-        let filled = |at: usize| values.get(at).is_some_and(Option::is_some);
-        let whole_key = self.key.iter().all(|at| filled(*at));
-        let beyond_key = (0..values.len()).filter(|at| !self.key.contains(at));
-        let holds = beyond_key.clone().any(filled);
-        if !holds && (!whole_key || beyond_key.count() > 0) {
+        let name = self.key.first();
+        let says = |(at, value): (usize, &Canonical)| value.is_some() && name != Some(&at);
+        let alone = values.len() == 1 && values.iter().all(Option::is_some);
+        if !alone && !values.iter().enumerate().any(says) {
             return Ok(None);
-        }
-        if !whole_key {
-            return Err(FieldProblem {
-                code: "Q-KEY",
-                reason: format!("an item of \"{}\" lacks a value of its key", self.label),
-            });
         }
         let cells = self
             .rules
