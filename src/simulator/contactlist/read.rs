@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn prefixes_order_and_strangers_do_not_matter() {
         let element = read(
-            "<c:b>2</c:b><x:a xmlns:x=\"urn:other\">9</x:a><c:unknown><c:a>7</c:a></c:unknown><c:a> x&amp;&#65; <![CDATA[<]]></c:a>",
+            "<c:b>2</c:b><c:unknown><c:a>7</c:a></c:unknown><c:a> x&amp;&#65; <![CDATA[<]]></c:a><x:a xmlns:x=\"urn:other\">9</x:a>",
         );
         assert_eq!(element.name, "Op");
         assert_eq!(element.int("b"), Ok(2));

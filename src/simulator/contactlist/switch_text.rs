@@ -323,6 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn every_listed_name_is_documented() {
+        let page = include_str!("../../../docs/simulator.md");
+        for name in NAMES.split(", ") {
+            let shown = [format!("`{name}`"), format!("`{name}=")];
+            assert!(shown.iter().any(|shown| page.contains(shown)), "{name}");
+        }
+    }
+
+    #[test]
     fn every_listed_name_is_known() {
         for name in NAMES.split(", ") {
             let unknown = Switches::default()
