@@ -22,12 +22,22 @@ pub async fn import_links<L: Local, S: StateStore>(
     if known.is_none() && local.meta().await?.is_some() {
         return Err(Error::needs_person(
             "E-STATE-LOST",
-            format!("The customer database knows bridge `{bridge}`, the state store is new. Run `contactbridge reseed {bridge} --relink` first"),
+            format!(
+                "The customer database knows bridge `{bridge}`, the state store is new. Run `contactbridge reseed {bridge} --relink` first"
+            ),
         ));
     }
-    let facts = known.unwrap_or_else(|| Facts { format: FORMAT, store_id, ..Facts::default() });
+    let facts = known.unwrap_or_else(|| Facts {
+        format: FORMAT,
+        store_id,
+        ..Facts::default()
+    });
     // As a run does: the epoch rises before the first write, so that a run that was overtaken is fenced (hazard H-67).
-    let facts = Facts { epoch: facts.epoch + 1, full_due: true, ..facts };
+    let facts = Facts {
+        epoch: facts.epoch + 1,
+        full_due: true,
+        ..facts
+    };
     let mut batch = Batch::new();
     put_facts(&mut batch, &facts);
     for link in &links {
@@ -38,10 +48,16 @@ pub async fn import_links<L: Local, S: StateStore>(
     }
     store.commit(batch).await?;
     local.prepare().await?;
-    let fence = Fence { store_id: facts.store_id, epoch: facts.epoch };
+    let fence = Fence {
+        store_id: facts.store_id,
+        epoch: facts.epoch,
+    };
     let writes: Vec<RowWrite> = links.into_iter().map(RowWrite::Link).collect();
     let outcomes = local.apply(&fence, &writes).await?;
-    if outcomes.iter().all(|outcome| matches!(outcome, RowOutcome::Written(_))) {
+    if outcomes
+        .iter()
+        .all(|outcome| matches!(outcome, RowOutcome::Written(_)))
+    {
         return Ok(());
     }
     Err(Error::unexpected(

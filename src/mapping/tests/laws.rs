@@ -72,6 +72,41 @@ proptest! {
         }
     }
 
+    /// The order of a record's names and of a list's items means nothing (where no two items fit one selector).
+    #[test]
+    fn h47_a_record_in_another_order_is_the_same_record(
+        numbers in proptest::collection::vec("[a-z]{0,3}", 10), turn in 0..10usize, names in Just(["firstName", "lastName", "MasterOptIn", "dateOfBirth"]).prop_shuffle(),
+    ) {
+        let mapping = load(SHIPPED);
+        let phones: Vec<Document> = numbers
+            .iter()
+            .enumerate()
+            .map(|(kind, number)| {
+                let mut item = Document::new();
+                item.push("phoneNoTypeID", Node::Text((kind + 1).to_string()));
+                item.push("phoneNo", Node::Text(number.clone()));
+                item
+            })
+            .collect();
+        let plain = [("firstName", "A"), ("lastName", "B"), ("MasterOptIn", "true"), ("dateOfBirth", "1951-02-11T00:00:00")];
+        let mut contact = document(&plain);
+        contact.set("phoneNos", Node::List(phones.clone()));
+        let mut turned = Document::new();
+        let mut list = phones;
+        list.rotate_left(turn);
+        turned.set("phoneNos", Node::List(list));
+        for name in names {
+            let text = plain.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text);
+            turned.set(name, Node::Text(text.to_owned()));
+        }
+        prop_assert_eq!(mapping.from_remote(&contact), mapping.from_remote(&turned));
+        prop_assert_eq!(mapping.children_from_remote(&contact), mapping.children_from_remote(&turned));
+    }
+}
+
+proptest! {
+    // Each case tries all laws of some fifty fields.
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn any_damage_to_the_shipped_mapping_is_an_error_or_a_lawful_mapping(at in 0..SHIPPED.len(), with in "[a-z:{}\\[\\]\"]") {
         let mut text = SHIPPED.to_owned();

@@ -282,7 +282,17 @@ fn all_problems_stand_in_one_error_in_the_order_of_their_lines() {
         codes,
         ["E-MAP-KEY", "E-MAP-PATH", "E-MAP-VALUE", "E-MAP-GUARDED"]
     );
-    assert_eq!(problems("\tx: 1")[0].split(' ').next(), Some("E-MAP-YAML"));
+    for text in [
+        "\tx: 1".to_owned(),
+        "table: { name: t, key: id, name: u }\nfields: [{ column: a, remote: firstName }]"
+            .to_owned(),
+        "table: &t { name: t, key: id }\nfields: [{ column: a, remote: firstName }]".to_owned(),
+        "table: {".to_owned(),
+        String::new() + "# " + &"x".repeat(1024 * 1024),
+    ] {
+        let found = problems(&text);
+        assert!(found[0].starts_with("E-MAP-YAML m.yaml"), "{found:#?}");
+    }
 }
 
 #[test]
