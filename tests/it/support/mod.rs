@@ -4,6 +4,7 @@ mod binary;
 mod foreign;
 mod http;
 mod project;
+mod quiet;
 
 pub use binary::{Binary, Ran};
 pub use foreign::{ForeignCrm, zeep};

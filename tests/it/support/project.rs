@@ -29,6 +29,8 @@ fields:
 pub struct Setup {
     options: Options,
     state: String,
+    remote: Vec<String>,
+    login: [String; 2],
     keys: Vec<String>,
     limits: Vec<String>,
     mapping: String,
@@ -39,6 +41,8 @@ impl Default for Setup {
         Self {
             options: Options::default(),
             state: "state".into(),
+            remote: Vec::new(),
+            login: [Options::default().username, Options::default().password],
             keys: Vec::new(),
             limits: vec![
                 "requests_per_second: unlimited".into(),
@@ -68,6 +72,18 @@ impl Setup {
     /// `state:` of bridge.yaml.
     pub fn state(mut self, state: &str) -> Self {
         self.state = state.into();
+        self
+    }
+
+    /// A further key of the bridge's remote, such as `soap: 1.1`.
+    pub fn remote(mut self, line: &str) -> Self {
+        self.remote.push(line.into());
+        self
+    }
+
+    /// Other credentials than the CRM's admin user's.
+    pub fn login(mut self, username: &str, password: &str) -> Self {
+        self.login = [username.into(), password.into()];
         self
     }
 
@@ -101,12 +117,13 @@ impl Setup {
         };
         let config = format!(
             "state: {state}\nbridges:\n  members:\n    remote:\n      kind: contactlist\n      endpoint: {endpoint}\n      \
-             site_id: {site}\n      username: ${{CRM_USERNAME}}\n      password: ${{CRM_PASSWORD}}\n      time_zone: {zone}\n    \
+             site_id: {site}\n      username: ${{CRM_USERNAME}}\n      password: ${{CRM_PASSWORD}}\n      time_zone: {zone}\n{remote}    \
              database: sqlite:customers.db\n    mapping: mappings/contactlist.yaml\n{keys}    limits:\n{limits}",
             state = self.state,
             endpoint = crm.url(),
             site = self.options.site_id,
             zone = self.options.zone,
+            remote = indent(6, &self.remote),
             keys = indent(4, &self.keys),
             limits = indent(6, &self.limits),
         );
@@ -118,8 +135,8 @@ impl Setup {
         write("bridge.yaml", &config);
         write("mappings/contactlist.yaml", &self.mapping);
         let binary = Binary::at(directory.path())
-            .with("CRM_USERNAME", &self.options.username)
-            .with("CRM_PASSWORD", &self.options.password);
+            .with("CRM_USERNAME", &self.login[0])
+            .with("CRM_PASSWORD", &self.login[1]);
         Project {
             directory,
             binary,
