@@ -564,3 +564,110 @@ fn plain_http_is_for_this_machine_alone() {
         }
     }
 }
+
+mod tls {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+    };
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+    use super::*;
+
+    struct Authority {
+        pem: Vec<u8>,
+        issuer: Issuer<'static, KeyPair>,
+    }
+
+    fn authority(name: &str) -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Authority {
+            pem: certificate.pem().into_bytes(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// A site behind TLS that shows a certificate for `name`, valid until `until`.
+    fn site(authority: &Authority, name: &str, until: (i32, u8, u8)) -> String {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until.0, until.1, until.2);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority.issuer).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            )
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut tls = rustls::StreamOwned::new(connection, stream.unwrap());
+                let mut request = [0; 65_536];
+                // Head and body may come in two pieces; the answer fits any request.
+                if tls.read(&mut request).is_ok() {
+                    let _ = tls.write_all(&soap("200 OK", &list(EMPTY)));
+                    tls.conn.send_close_notify();
+                    let _ = tls.flush();
+                }
+            }
+        });
+        format!("https://localhost:{port}/crm.asmx")
+    }
+
+    fn listing(address: &str, ca: Option<&[u8]>) -> Result<super::super::ListPage, Error> {
+        let mut options = options(address);
+        options.ca = ca.map(<[u8]>::to_vec);
+        options.retries.retries = 0;
+        let calls = SoapCalls::new(options, Still::new())?;
+        block_on(calls.list(None, 0))
+    }
+
+    #[test]
+    fn a_certificate_counts_only_if_it_verifies() {
+        let ours = authority("Ours");
+        let ca = Some(&ours.pem[..]);
+        assert!(listing(&site(&ours, "localhost", (2120, 1, 1)), ca).is_ok());
+        for (address, ca, expected) in [
+            (
+                site(&ours, "localhost", (2025, 11, 1)),
+                ca,
+                "localhost: certificate expired 2025-11-01",
+            ),
+            (
+                site(&ours, "crm.example", (2120, 1, 1)),
+                ca,
+                "localhost: certificate is for another name",
+            ),
+            (
+                site(&authority("Another"), "localhost", (2120, 1, 1)),
+                ca,
+                "localhost: certificate of an unknown authority",
+            ),
+        ] {
+            let error = listing(&address, ca).unwrap_err();
+            assert_eq!(
+                (error.code(), error.kind()),
+                ("E-TLS", ErrorKind::Unreachable)
+            );
+            assert!(error.message().starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_ca_must_hold_certificates() {
+        let error = listing("https://localhost:1/x", Some(b"nothing")).unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("E-TLS", ErrorKind::Config));
+    }
+}

@@ -111,6 +111,13 @@ fn depth_and_counts_are_bounded() {
     assert_eq!(code(page(&"<a/>".repeat(10_000_000))), "E-XML-COUNT");
     let attributes: String = (0..100_000).map(|n| format!(" a{n}=\"\"")).collect();
     assert_eq!(code(page(&format!("<a{attributes}/>"))), "E-XML-COUNT");
+    for piece in ["&#9;", "<!---->", "<![CDATA[]]>"] {
+        let pieces = contact(
+            1,
+            &format!("<firstName>{}</firstName>", piece.repeat(1_000_000)),
+        );
+        assert_eq!(code(page(&pieces)), "E-XML-COUNT", "{piece}");
+    }
     assert_eq!(code(page(&contact(1, "").repeat(101))), "E-PAGING");
     assert_eq!(decode(page(&contact(1, "").repeat(100))).items.len(), 100);
 }

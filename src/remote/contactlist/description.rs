@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{QName, ResolveResult};
+use quick_xml::{NsReader, XmlVersion};
 
 use super::client::SoapCalls;
 use super::encode::SoapVersion;
@@ -407,7 +407,7 @@ impl Tree {
             let attribute = attribute.map_err(|_| unreadable("it is not well-formed"))?;
             let name = attribute.key.into_inner();
             let value = attribute
-                .unescape_value()
+                .normalized_value(XmlVersion::Explicit1_0)
                 .map_err(|_| unreadable("it refers to an entity"))?;
             let value = if matches!(name, "type" | "element" | "message" | "ref") {
                 let (bound, local) = resolver.resolve_element(QName(&value));

@@ -25,12 +25,16 @@ pub const DEFAULT_TEXT_MAX: usize = 64 * 1024;
 /// Bytes of one record.
 pub const DEFAULT_RECORD_MAX: usize = 256 * 1024;
 
+/// Texts, references and comments of an answer, as a multiple of its bound on elements: notes full of escaped markup
+/// have thousands of references a contact, and each piece costs as much as an element.
+pub const PIECES_PER_ELEMENT: usize = 3;
+
 /// The limits of an answer's content; see the `DEFAULT_*` constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerLimits {
     /// Nesting of elements.
     pub depth: usize,
-    /// Elements of one answer.
+    /// Elements of one answer; of texts, references and comments there may be [`PIECES_PER_ELEMENT`] times as many.
     pub elements: usize,
     /// Attributes of one element.
     pub attributes: usize,
@@ -146,6 +150,8 @@ pub(super) struct Tokens<'a> {
     limits: AnswerLimits,
     depth: usize,
     elements: usize,
+    /// Texts, references and comments; a field may be one piece or thousands.
+    pieces: usize,
     /// Declared prefixes with the depth of their element; the default namespace has the empty prefix.
     prefixes: Vec<(usize, &'a str, Space)>,
     default: Space,
@@ -167,6 +173,7 @@ impl<'a> Tokens<'a> {
             limits,
             depth: 0,
             elements: 0,
+            pieces: 0,
             prefixes: Vec::with_capacity(8),
             default: Space::Empty,
             owed_end: false,
@@ -201,6 +208,18 @@ impl<'a> Tokens<'a> {
                 Ok(event) => event,
                 Err(error) => return Err(self.ill_formed(&error)),
             };
+            if !matches!(event, Event::Start(_) | Event::Empty(_) | Event::End(_)) {
+                self.pieces += 1;
+                if self.pieces / PIECES_PER_ELEMENT > self.limits.elements {
+                    return Err(self.flaw(
+                        "E-XML-COUNT",
+                        format!(
+                            "the answer holds over {} texts and references",
+                            self.limits.elements * PIECES_PER_ELEMENT
+                        ),
+                    ));
+                }
+            }
             return Ok(match event {
                 Event::Start(start) => Token::Start(self.enter(start)?),
                 Event::Empty(start) => {

@@ -362,29 +362,29 @@ fn rounds(
 #[test]
 fn h01_shifted_page_is_not_skipped() {
     for order in [Order::Id, Order::Stamp] {
-        let (ended, healed) = rounds(order, 4_000, 3, 0..400);
+        let (ended, healed) = rounds(order, 4_000, 3, 0..150);
         assert!(
-            ended >= 380,
-            "{order:?}: only {ended} of 400 came to an end"
+            ended >= 140,
+            "{order:?}: only {ended} of 150 came to an end"
         );
-        assert!(healed >= 100, "{order:?}: only {healed} of 400 healed");
+        assert!(healed >= 40, "{order:?}: only {healed} of 150 healed");
     }
 }
 
 #[test]
 fn h02_insertions_before_the_place_of_reading_harm_nothing() {
-    let (ended, _) = rounds(Order::Id, 3, 2, 1_000..1_200);
-    assert!(ended > 50, "{ended}");
+    let (ended, _) = rounds(Order::Id, 3, 2, 1_000..1_080);
+    assert!(ended > 20, "{ended}");
 }
 
 #[test]
 fn h03_shuffled_ties_are_noticed_or_read_whole() {
-    rounds(Order::ShuffledTies, 40, 6, 2_000..2_300);
-    let (ended, _) = rounds(Order::ShuffledTies, 20_000, 6, 2_300..2_800);
-    assert!(ended > 50, "{ended}");
+    rounds(Order::ShuffledTies, 40, 6, 2_000..2_080);
+    let (ended, _) = rounds(Order::ShuffledTies, 20_000, 6, 2_300..2_500);
+    assert!(ended > 20, "{ended}");
     // Where few records share a second, most scans hold.
-    let (ended, _) = rounds(Order::ShuffledTies, 20_000, 0, 3_000..3_200);
-    assert!(ended > 100, "{ended}");
+    let (ended, _) = rounds(Order::ShuffledTies, 20_000, 0, 3_000..3_080);
+    assert!(ended > 40, "{ended}");
 }
 
 #[test]
@@ -419,7 +419,7 @@ fn offsets_at_hundreds_only_are_learned_and_remembered() {
 #[test]
 fn strides_of_a_hundred_hold_only_if_two_readings_agree() {
     let mut missed_without = 0;
-    for seed in 0..300 {
+    for seed in 0..100 {
         let mut calls = Moving::new(seed + 1, 650, 3_000, Order::Stamp);
         calls.offsets = Offsets::Floor;
         calls.edit_in = 8;
@@ -434,7 +434,7 @@ fn strides_of_a_hundred_hold_only_if_two_readings_agree() {
             missed_without += 1;
         }
     }
-    assert!((1..300).contains(&missed_without), "{missed_without}");
+    assert!((1..100).contains(&missed_without), "{missed_without}");
 }
 
 #[test]

@@ -413,19 +413,16 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 }
 
 /// What is wrong with the other side's certificate or TLS, if that is what went wrong.
-fn tls_reason(error: &reqwest::Error) -> Option<String> {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        let inner = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>().or(inner) {
-            return Some(tls_sentence(tls));
-        }
-        source = cause.source();
+fn tls_reason(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls_sentence(tls));
     }
-    None
+    // An I/O error passes over what it holds when it is asked for its source.
+    let held = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+        .and_then(|held| tls_reason(held));
+    held.or_else(|| error.source().and_then(tls_reason))
 }
 
 fn tls_sentence(error: &rustls::Error) -> String {
