@@ -322,7 +322,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     async fn drop_old_settled(&self, batch: &mut Batch) -> Result<()> {
         let keep = chrono::Duration::from_std(self.rules.keep_settled)
             .unwrap_or(chrono::Duration::days(30));
-        let cutoff = super::held::settled_cutoff(self.world.now() - keep);
+        let cutoff = super::review::settled_cutoff(self.world.now() - keep);
         for (key, _) in self.store.range(Table::Settled, None, RANGE).await? {
             if key[..] < cutoff[..] {
                 batch.remove(Table::Settled, key);

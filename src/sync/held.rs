@@ -3,32 +3,32 @@
 //! Values stand in these records sealed; only [`values_of`] opens them, for `review show` and `quarantine show`.
 
 use crate::local::Local;
-use crate::model::{BadRecord, Error, RemoteId, Result, Vault, World};
+use crate::model::{BadRecord, Result, Vault, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::memory::{
-    Decision, FORMAT, Facts, Memory, Quarantined, Review, ReviewKind, Side, Values, dirty_local,
-    dirty_remote, put_facts, put_json,
+    FORMAT, Memory, Quarantined, Review, ReviewKind, Side, Values, dirty_local, dirty_remote,
+    put_json,
 };
 use super::merge::{Flow, Merged};
 use super::run::{Action, Hold, Run, Task};
 use super::view::RemoteView;
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
-    fn nonce(&self) -> [u8; 24] {
+    pub(crate) fn nonce(&self) -> [u8; 24] {
         let mut nonce = [0; 24];
         self.world.random(&mut nonce);
         nonce
     }
 
-    fn seal(&self, key: &[u8], values: &Values) -> Vec<u8> {
+    pub(crate) fn seal(&self, key: &[u8], values: &Values) -> Vec<u8> {
         let plain = serde_json::to_vec(values).expect("texts are always JSON");
         self.vault.seal(self.nonce(), key, &plain)
     }
 
-    fn pair_values(&self, task: &Task, fields: &[usize]) -> Values {
+    pub(crate) fn pair_values(&self, task: &Task, fields: &[usize]) -> Values {
         let value = |side: Option<Option<&str>>| side.flatten().map(str::to_owned);
         Values {
             fields: fields
@@ -46,7 +46,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    fn columns(&self, fields: &[usize]) -> Vec<String> {
+    pub(crate) fn columns(&self, fields: &[usize]) -> Vec<String> {
         fields
             .iter()
             .map(|&field| self.mapping.fields[field].column.clone())
@@ -54,7 +54,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// What the two sides showed, so that a question that was asked already is not asked anew.
-    fn pair_content(&self, task: &Task) -> u64 {
+    pub(crate) fn pair_content(&self, task: &Task) -> u64 {
         let mut hasher = self.vault.hasher();
         hasher.update(
             &task
@@ -67,100 +67,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             hasher.update(&digest.0.to_le_bytes());
         }
         Vault::finish(&hasher).0
-    }
-
-    /// Fields that both sides changed and a person decides on become a review; a review that is answered or void goes.
-    pub(crate) fn note_review(
-        &self,
-        run: &mut Run,
-        task: &Task,
-        merged: &Merged,
-        batch: &mut Batch,
-    ) {
-        let Some(link) = &task.link else { return };
-        let key = dirty_remote(&link.remote);
-        let fields: Vec<usize> = merged.in_review().collect();
-        if fields.is_empty() {
-            // A push of this task may still be on its way; what a person decided goes when the field is settled.
-            let open = merged.conflicts().next().is_some();
-            if !open
-                && run.reviews.get(&key).is_some_and(|review| {
-                    matches!(review.kind, ReviewKind::Conflict | ReviewKind::Delete) || task.fresh
-                })
-            {
-                self.release_review(run, &key, batch);
-            } else if open
-                && task.holds.is_empty()
-                && run
-                    .reviews
-                    .get(&key)
-                    .is_some_and(|review| review.decision.is_some())
-            {
-                self.release_review(run, &key, batch);
-            }
-            return;
-        }
-        let sealed = self.seal(&key, &self.pair_values(task, &fields));
-        let review = Review {
-            format: FORMAT,
-            kind: ReviewKind::Conflict,
-            local: Some(link.local.clone()),
-            remote: Some(link.remote.clone()),
-            side: None,
-            fields: self.columns(&fields),
-            candidates: Vec::new(),
-            code: "E-CONFLICT".into(),
-            reason: "Both sides changed these fields to different values".into(),
-            first_seen: self.world.now(),
-            content: self.pair_content(task),
-            sealed,
-            decision: None,
-            settled: None,
-        };
-        self.put_review(run, key, review, batch);
-    }
-
-    /// A deletion that a person decides on.
-    fn review_delete(&self, run: &mut Run, task: &Task, side: Side, batch: &mut Batch) {
-        let Some(link) = &task.link else { return };
-        let key = dirty_remote(&link.remote);
-        let fields: Vec<usize> = (0..self.mapping.fields.len()).collect();
-        let review = Review {
-            format: FORMAT,
-            kind: ReviewKind::Delete,
-            local: Some(link.local.clone()),
-            remote: Some(link.remote.clone()),
-            side: Some(side),
-            fields: Vec::new(),
-            candidates: Vec::new(),
-            code: "E-DELETE-REVIEW".into(),
-            reason: match side {
-                Side::Remote => "Deleted in the CRM; `--take remote` deletes the row too, `--take local` keeps the person",
-                Side::Local => "Deleted in the database; `--take local` deletes the contact too, `--take remote` keeps the person",
-            }
-            .into(),
-            first_seen: self.world.now(),
-            content: self.pair_content(task),
-            sealed: self.seal(&key, &self.pair_values(task, &fields)),
-            decision: None,
-            settled: None,
-        };
-        self.put_review(run, key, review, batch);
-    }
-
-    fn put_review(&self, run: &mut Run, key: Vec<u8>, mut review: Review, batch: &mut Batch) {
-        if let Some(known) = run.reviews.get(&key) {
-            if known.content == review.content
-                && known.kind == review.kind
-                && known.code == review.code
-                && known.decision.is_none()
-            {
-                return;
-            }
-            review.first_seen = known.first_seen;
-        }
-        put_json(batch, Table::Review, key.clone(), &review);
-        run.reviews.insert(key, review);
     }
 
     /// Quarantines what can't be applied of a record; leaves a record of the same thing as it is.
@@ -503,67 +409,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.put_review(run, key, review, batch);
         Ok(())
     }
-
-    /// Keeps the values that a policy decided against, before they are overwritten.
-    pub(crate) fn keep_losers(&self, run: &Run, task: &Task, batch: &mut Batch) {
-        let (Action::Settle(merged), Some(link), false) = (&task.action, &task.link, run.dry)
-        else {
-            return;
-        };
-        for (field, flow) in merged.flows.iter().enumerate() {
-            let Flow::Settled(winner) = flow else {
-                continue;
-            };
-            let now = self.world.now();
-            let key = [
-                &now.timestamp_micros().to_be_bytes()[..],
-                link.remote.0.as_bytes(),
-                &(field as u16).to_be_bytes(),
-            ]
-            .concat();
-            let review = Review {
-                format: FORMAT,
-                kind: ReviewKind::Conflict,
-                local: Some(link.local.clone()),
-                remote: Some(link.remote.clone()),
-                side: None,
-                fields: self.columns(&[field]),
-                candidates: Vec::new(),
-                code: "E-CONFLICT".into(),
-                reason: "Settled by policy; the losing value is kept".into(),
-                first_seen: now,
-                content: 0,
-                sealed: self.seal(&key, &self.pair_values(task, &[field])),
-                decision: task.take.map(Decision::Take),
-                settled: Some((now, Some(*winner))),
-            };
-            put_json(batch, Table::Settled, key, &review);
-        }
-    }
-
-    pub(crate) fn release(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
-        self.release_review(run, key, batch);
-        self.release_quarantine(run, key, batch);
-    }
-
-    /// A newcomer's review of its match goes; a conflict of the new pair stays.
-    pub(crate) fn release_match(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
-        if self.waits(run, key, ReviewKind::Match) {
-            self.release_review(run, key, batch);
-        }
-    }
-
-    fn release_review(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
-        if run.reviews.remove(key).is_some() {
-            batch.remove(Table::Review, key);
-        }
-    }
-
-    fn release_quarantine(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
-        if run.quarantine.remove(key).is_some() {
-            batch.remove(Table::Quarantine, key);
-        }
-    }
 }
 
 fn child_holds(remote: &RemoteView) -> impl Iterator<Item = Hold> + '_ {
@@ -572,182 +417,6 @@ fn child_holds(remote: &RemoteView) -> impl Iterator<Item = Hold> + '_ {
         reason: problem.reason.clone(),
         fields: Vec::new(),
     })
-}
-
-/// What `review show` and `quarantine show` print of a record's values: column, database, CRM; and the raw answer.
-pub type HeldValues = Values;
-
-/// What a person asks of the quarantine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuarantineAction {
-    /// Try again in the next run.
-    Retry,
-    /// Leave the record alone until it changes.
-    Discard,
-}
-
-/// The id by which people name a held record: short, and the same in every run.
-fn public_id(table: Table, key: &[u8]) -> String {
-    let hash = blake3::hash(&[&[table as u8], key].concat());
-    hash.to_hex()[..10].to_owned()
-}
-
-/// All reviews with their ids; `settled`: those that a policy or a person settled in the last days.
-pub async fn reviews<S: StateStore>(store: &S, settled: bool) -> Result<Vec<(String, Review)>> {
-    let table = if settled {
-        Table::Settled
-    } else {
-        Table::Review
-    };
-    Ok(Memory::new(store)
-        .all::<Review>(table)
-        .await?
-        .into_iter()
-        .map(|(key, review)| (public_id(table, &key), review))
-        .collect())
-}
-
-/// All quarantined records with their ids.
-pub async fn quarantine<S: StateStore>(store: &S) -> Result<Vec<(String, Quarantined)>> {
-    let all = Memory::new(store)
-        .all::<Quarantined>(Table::Quarantine)
-        .await?;
-    Ok(all
-        .into_iter()
-        .map(|(key, record)| (public_id(Table::Quarantine, &key), record))
-        .collect())
-}
-
-/// The values of a held record. `E-HELD-UNKNOWN` (exit 2) for an id that no list shows.
-pub async fn values_of<S: StateStore>(store: &S, vault: &Vault, id: &str) -> Result<HeldValues> {
-    let memory = Memory::new(store);
-    for table in [Table::Review, Table::Settled] {
-        for (key, review) in memory.all::<Review>(table).await? {
-            if public_id(table, &key) == id {
-                return open(vault, &key, &review.sealed);
-            }
-        }
-    }
-    for (key, record) in memory.all::<Quarantined>(Table::Quarantine).await? {
-        if public_id(Table::Quarantine, &key) == id {
-            return open(vault, &key, &record.sealed);
-        }
-    }
-    Err(unknown(id))
-}
-
-/// Writes down what a person decided; the next run carries it out.
-///
-/// `E-REVIEW-DECISION` (exit 2) where the decision does not fit the question.
-pub async fn resolve<S: StateStore>(store: &S, id: &str, decision: Decision) -> Result<()> {
-    for (key, mut review) in Memory::new(store).all::<Review>(Table::Review).await? {
-        if public_id(Table::Review, &key) != id {
-            continue;
-        }
-        let fits = match (&decision, review.kind, review.side) {
-            (Decision::Take(_), ReviewKind::Conflict | ReviewKind::Delete, _) => true,
-            (Decision::Separate, ReviewKind::Match, _) => true,
-            (Decision::Link(_), ReviewKind::Match, Some(Side::Local)) => true,
-            _ => false,
-        };
-        if !fits {
-            let what = match (review.kind, review.side) {
-                (ReviewKind::Conflict | ReviewKind::Delete, _) => "--take remote or --take local",
-                (ReviewKind::Match, Some(Side::Local)) => "--link REMOTE_ID or --separate",
-                (ReviewKind::Match, _) => {
-                    "--separate, or --link on the review of the row it belongs to"
-                }
-            };
-            return Err(Error::config(
-                "E-REVIEW-DECISION",
-                format!("Review {id} takes {what}"),
-            ));
-        }
-        let mut batch = Batch::new();
-        if let Some(remote) = &review.remote {
-            batch.put(Table::Inbox, dirty_remote(remote), Vec::new());
-        }
-        if let Decision::Link(remote) = &decision {
-            batch.put(
-                Table::Inbox,
-                dirty_remote(&RemoteId(remote.clone())),
-                Vec::new(),
-            );
-        }
-        if let Some(local) = &review.local {
-            batch.put(Table::Inbox, dirty_local(local), Vec::new());
-        }
-        review.decision = Some(decision);
-        put_json(&mut batch, Table::Review, key, &review);
-        return store.commit(batch).await;
-    }
-    Err(unknown(id))
-}
-
-/// Has a quarantined record tried again by the next run.
-pub async fn retry<S: StateStore>(store: &S, id: &str) -> Result<()> {
-    change_quarantine(store, id, QuarantineAction::Retry).await
-}
-
-/// Leaves a quarantined record alone until it changes.
-pub async fn discard<S: StateStore>(store: &S, id: &str) -> Result<()> {
-    change_quarantine(store, id, QuarantineAction::Discard).await
-}
-
-async fn change_quarantine<S: StateStore>(
-    store: &S,
-    id: &str,
-    action: QuarantineAction,
-) -> Result<()> {
-    for (key, mut record) in Memory::new(store)
-        .all::<Quarantined>(Table::Quarantine)
-        .await?
-    {
-        if public_id(Table::Quarantine, &key) != id {
-            continue;
-        }
-        let mut batch = Batch::new();
-        match action {
-            QuarantineAction::Discard => {
-                record.discarded = true;
-                put_json(&mut batch, Table::Quarantine, key, &record);
-            }
-            QuarantineAction::Retry => {
-                batch.remove(Table::Quarantine, key);
-                match (&record.remote, &record.local) {
-                    (Some(remote), _) => batch.put(Table::Inbox, dirty_remote(remote), Vec::new()),
-                    (None, Some(local)) => batch.put(Table::Inbox, dirty_local(local), Vec::new()),
-                    // Without an id only a full read can meet it again.
-                    (None, None) => {
-                        if let Some(facts) = Memory::new(store).facts().await? {
-                            put_facts(
-                                &mut batch,
-                                &Facts {
-                                    full_due: true,
-                                    ..facts
-                                },
-                            );
-                        }
-                    }
-                }
-            }
-        }
-        return store.commit(batch).await;
-    }
-    Err(unknown(id))
-}
-
-fn open(vault: &Vault, key: &[u8], sealed: &[u8]) -> Result<Values> {
-    serde_json::from_slice(&vault.open(key, sealed)?).map_err(|_| super::memory::corrupt())
-}
-
-fn unknown(id: &str) -> Error {
-    Error::config(
-        "E-HELD-UNKNOWN",
-        format!(
-            "Nothing that waits has the id {id}; `review list` and `quarantine list` show the ids"
-        ),
-    )
 }
 
 /// Whether a discarded or given-up record shows itself unchanged.
@@ -773,9 +442,4 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         is_left_alone(run, &key, || self.pair_content(task))
     }
-}
-
-/// A key for the settled table that sorts by time: everything before `cutoff` may go.
-pub(crate) fn settled_cutoff(cutoff: chrono::DateTime<chrono::Utc>) -> [u8; 8] {
-    cutoff.timestamp_micros().to_be_bytes()
 }

@@ -3,8 +3,10 @@
 //! The deciding half (merge, correlate, plan, guard, resolve) is pure. The doing half reaches the world only through its
 //! ports: two sides, the state store, and [`World`] for clock, sleep and randomness. Nothing here knows SOAP, SQL or files.
 
+mod answers;
 mod apply;
 mod collect;
+mod conclude;
 mod correlate;
 mod create;
 mod guard;
@@ -20,6 +22,7 @@ mod recover;
 mod report;
 mod reseed;
 mod resolve;
+mod review;
 mod run;
 mod settle;
 mod start;
@@ -38,11 +41,11 @@ use crate::model::{
 use crate::remote::Remote;
 use crate::state::StateStore;
 
-pub use guard::Stop;
-pub use held::{
+pub use answers::{
     HeldValues, QuarantineAction, discard, quarantine, resolve as resolve_review, retry, reviews,
     values_of,
 };
+pub use guard::Stop;
 pub use import::import_links;
 pub use memory::{
     Decision, Facts, Intent, Link, Memory, Quarantined, Review, ReviewKind, Side, put_facts,

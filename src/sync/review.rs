@@ -1,0 +1,179 @@
+//! Questions for a person: written during a run, and taken back when they are answered or void.
+
+use crate::local::Local;
+use crate::model::World;
+use crate::remote::Remote;
+use crate::state::{Batch, StateStore, Table};
+
+use super::Engine;
+use super::memory::{Decision, FORMAT, Review, ReviewKind, Side, dirty_remote, put_json};
+use super::merge::{Flow, Merged};
+use super::run::{Action, Run, Task};
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    /// Fields that both sides changed and a person decides on become a review; a review that is answered or void goes.
+    pub(crate) fn note_review(
+        &self,
+        run: &mut Run,
+        task: &Task,
+        merged: &Merged,
+        batch: &mut Batch,
+    ) {
+        let Some(link) = &task.link else { return };
+        let key = dirty_remote(&link.remote);
+        let fields: Vec<usize> = merged.in_review().collect();
+        if fields.is_empty() {
+            // A push of this task may still be on its way; what a person decided goes when the field is settled.
+            let open = merged.conflicts().next().is_some();
+            if !open
+                && run.reviews.get(&key).is_some_and(|review| {
+                    matches!(review.kind, ReviewKind::Conflict | ReviewKind::Delete) || task.fresh
+                })
+            {
+                self.release_review(run, &key, batch);
+            } else if open
+                && task.holds.is_empty()
+                && run
+                    .reviews
+                    .get(&key)
+                    .is_some_and(|review| review.decision.is_some())
+            {
+                self.release_review(run, &key, batch);
+            }
+            return;
+        }
+        let sealed = self.seal(&key, &self.pair_values(task, &fields));
+        let review = Review {
+            format: FORMAT,
+            kind: ReviewKind::Conflict,
+            local: Some(link.local.clone()),
+            remote: Some(link.remote.clone()),
+            side: None,
+            fields: self.columns(&fields),
+            candidates: Vec::new(),
+            code: "E-CONFLICT".into(),
+            reason: "Both sides changed these fields to different values".into(),
+            first_seen: self.world.now(),
+            content: self.pair_content(task),
+            sealed,
+            decision: None,
+            settled: None,
+        };
+        self.put_review(run, key, review, batch);
+    }
+
+    /// A deletion that a person decides on.
+    pub(crate) fn review_delete(&self, run: &mut Run, task: &Task, side: Side, batch: &mut Batch) {
+        let Some(link) = &task.link else { return };
+        let key = dirty_remote(&link.remote);
+        let fields: Vec<usize> = (0..self.mapping.fields.len()).collect();
+        let review = Review {
+            format: FORMAT,
+            kind: ReviewKind::Delete,
+            local: Some(link.local.clone()),
+            remote: Some(link.remote.clone()),
+            side: Some(side),
+            fields: Vec::new(),
+            candidates: Vec::new(),
+            code: "E-DELETE-REVIEW".into(),
+            reason: match side {
+                Side::Remote => "Deleted in the CRM; `--take remote` deletes the row too, `--take local` keeps the person",
+                Side::Local => "Deleted in the database; `--take local` deletes the contact too, `--take remote` keeps the person",
+            }
+            .into(),
+            first_seen: self.world.now(),
+            content: self.pair_content(task),
+            sealed: self.seal(&key, &self.pair_values(task, &fields)),
+            decision: None,
+            settled: None,
+        };
+        self.put_review(run, key, review, batch);
+    }
+
+    pub(crate) fn put_review(
+        &self,
+        run: &mut Run,
+        key: Vec<u8>,
+        mut review: Review,
+        batch: &mut Batch,
+    ) {
+        if let Some(known) = run.reviews.get(&key) {
+            if known.content == review.content
+                && known.kind == review.kind
+                && known.code == review.code
+                && known.decision.is_none()
+            {
+                return;
+            }
+            review.first_seen = known.first_seen;
+        }
+        put_json(batch, Table::Review, key.clone(), &review);
+        run.reviews.insert(key, review);
+    }
+
+    /// Keeps the values that a policy decided against, before they are overwritten.
+    pub(crate) fn keep_losers(&self, run: &Run, task: &Task, batch: &mut Batch) {
+        let (Action::Settle(merged), Some(link), false) = (&task.action, &task.link, run.dry)
+        else {
+            return;
+        };
+        for (field, flow) in merged.flows.iter().enumerate() {
+            let Flow::Settled(winner) = flow else {
+                continue;
+            };
+            let now = self.world.now();
+            let key = [
+                &now.timestamp_micros().to_be_bytes()[..],
+                link.remote.0.as_bytes(),
+                &(field as u16).to_be_bytes(),
+            ]
+            .concat();
+            let review = Review {
+                format: FORMAT,
+                kind: ReviewKind::Conflict,
+                local: Some(link.local.clone()),
+                remote: Some(link.remote.clone()),
+                side: None,
+                fields: self.columns(&[field]),
+                candidates: Vec::new(),
+                code: "E-CONFLICT".into(),
+                reason: "Settled by policy; the losing value is kept".into(),
+                first_seen: now,
+                content: 0,
+                sealed: self.seal(&key, &self.pair_values(task, &[field])),
+                decision: task.take.map(Decision::Take),
+                settled: Some((now, Some(*winner))),
+            };
+            put_json(batch, Table::Settled, key, &review);
+        }
+    }
+
+    pub(crate) fn release(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
+        self.release_review(run, key, batch);
+        self.release_quarantine(run, key, batch);
+    }
+
+    /// A newcomer's review of its match goes; a conflict of the new pair stays.
+    pub(crate) fn release_match(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
+        if self.waits(run, key, ReviewKind::Match) {
+            self.release_review(run, key, batch);
+        }
+    }
+
+    pub(crate) fn release_review(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
+        if run.reviews.remove(key).is_some() {
+            batch.remove(Table::Review, key);
+        }
+    }
+
+    pub(crate) fn release_quarantine(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
+        if run.quarantine.remove(key).is_some() {
+            batch.remove(Table::Quarantine, key);
+        }
+    }
+}
+
+/// A key for the settled table that sorts by time: everything before `cutoff` may go.
+pub(crate) fn settled_cutoff(cutoff: chrono::DateTime<chrono::Utc>) -> [u8; 8] {
+    cutoff.timestamp_micros().to_be_bytes()
+}
