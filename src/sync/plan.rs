@@ -166,7 +166,7 @@ fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Ste
 /// Whether the row shows an edit that would flow to the remote.
 pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
-        rule.direction.pushes()
+        rule.pushes()
             && row.values[field].is_ok()
             && link
                 .bases
@@ -180,7 +180,7 @@ pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView) -> bool {
 /// Whether the contact shows an edit that would flow to the database.
 pub fn remote_edited(rules: &[FieldRule], link: &Link, contact: &RemoteView) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
-        rule.direction.pulls()
+        rule.pulls()
             && contact.values[field].is_ok()
             && link
                 .bases
@@ -229,6 +229,7 @@ mod tests {
     use crate::sync::merge::Newer;
 
     const RULES: [FieldRule; 1] = [FieldRule {
+        idle: false,
         direction: Direction::Both,
         policy: ConflictPolicy::Newest,
     }];
