@@ -526,6 +526,27 @@ mod tests {
     }
 
     #[test]
+    fn f13_a_field_that_its_bridge_excludes_never_flows_and_never_looks_changed() {
+        let idle = FieldRule {
+            idle: true,
+            ..rule(Direction::Push, ConflictPolicy::Newest)
+        };
+        assert_eq!(
+            merge_field(idle, sight(1, Some(2), None), CALM),
+            Flow::Agree
+        );
+        assert_eq!(
+            merge_field(idle, sight(1, Some(2), Some((1, 2))), CALM),
+            Flow::Keep
+        );
+        assert_eq!(
+            merge_field(idle, sight(3, None, Some((1, 2))), CALM),
+            Flow::Agree
+        );
+        assert!(!idle.pushes() && !idle.pulls());
+    }
+
+    #[test]
     fn h63_a_restored_side_is_filled_by_the_other() {
         let restored = |side| Circumstances {
             rewound: Some(side),
