@@ -54,7 +54,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (mut writes, mut waiting) = (Vec::new(), Vec::new());
         let (mut batch, mut losers) = (Batch::new(), Batch::new());
         for mut task in tasks {
-            self.keep_losers(run, &task, &mut losers);
+            self.keep_losers(run, &task, super::Side::Remote, &mut losers);
             match self.row_write(run, &mut task).await? {
                 Some(write) => {
                     writes.push(write);
