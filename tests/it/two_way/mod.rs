@@ -1,6 +1,9 @@
 //! Records flow through the real binary, both ways, and then nothing moves any more.
 
+mod conflicts;
+mod crash;
 mod first_load;
+mod held;
 mod night;
 mod oracle;
 mod survival;
