@@ -103,7 +103,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             match self.contact_of(run, &link).await? {
                 Some(view)
                     if !remote_unchanged(&link, &view)
-                        && remote_edited(&run.fields, &link, &view)
+                        && remote_edited(
+                            &run.fields,
+                            &link,
+                            &view,
+                            self.conflict_waits(run, Some(&link)),
+                        )
                         && self.rules.direction == Direction::Both =>
                 {
                     // P4: edited in the CRM since we looked: the edit wins.

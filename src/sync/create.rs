@@ -33,10 +33,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     ) -> Option<(&'static str, String)> {
         let identity = &run.identity;
         let has = |field: Option<usize>| {
-            field.is_some_and(|field| run.fields[field].pushes() && local.value(field).is_some())
+            field.is_some_and(|field| {
+                run.fields[field].direction.pushes() && local.value(field).is_some()
+            })
         };
         let made = identity.external_field.is_some_and(|field| {
-            run.fields[field].pushes() && self.mapping.fields[field].generates
+            run.fields[field].direction.pushes() && self.mapping.fields[field].generates
         });
         let email = has(identity.email_field) && local.email.is_some();
         if has(identity.external_field) || made || email {
@@ -148,7 +150,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let external = run
                 .identity
                 .external_field
-                .filter(|&field| run.fields[field].pushes());
+                .filter(|&field| run.fields[field].direction.pushes());
             let has = external
                 .and_then(|field| local.value(field))
                 .map(str::to_owned);
@@ -247,7 +249,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut document = self.remote.blank();
         let mut given = vec![false; run.fields.len()];
         for field in 0..run.fields.len() {
-            if !run.fields[field].pushes() || local.values[field].is_err() {
+            if !run.fields[field].direction.pushes() || local.values[field].is_err() {
                 continue;
             }
             let value = local
@@ -369,15 +371,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 && bases[field].is_none_or(|base| base.local != local.digests[field])
         });
         let mut link = self.created_link(run, &got, &local, Some(bases));
-        // Child rows stand for parts that no row was made of yet.
-        link.children = vec![Default::default(); self.mapping.children.len()];
+        // Child rows stand for parts that no row was made of yet, but for those of the contact that this one stands in for.
+        link.children = match &task.link {
+            Some(old) => old.children.clone(),
+            None => vec![Default::default(); self.mapping.children.len()],
+        };
         (link.stamp, link.own_stamp) = (got.stamp, true);
         let merged = merge(
             &run.fields,
             &link,
             &local,
             Some(&got),
-            self.circumstances(run, super::merge::Newer::Unknown, None),
+            self.circumstances(run, None, super::merge::Newer::Unknown, None),
         );
         let mut merged = merged;
         for flow in &mut merged.flows {
@@ -471,7 +476,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             _ => None,
                         }
                     }
-                    None if local.value(field).is_none() && run.fields[field].pushes() => {
+                    None if local.value(field).is_none()
+                        && run.fields[field].direction.pushes() =>
+                    {
                         Some(Base {
                             local: sent_row,
                             remote: shown,

@@ -13,7 +13,7 @@ use super::memory::{
     put_json,
 };
 use super::merge::{Flow, Merged};
-use super::run::{Action, Hold, Run, Task};
+use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::RemoteView;
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
@@ -53,8 +53,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .collect()
     }
 
-    /// What the two sides showed, so that a question that was asked already is not asked anew.
-    pub(crate) fn pair_content(&self, task: &Task) -> u64 {
+    /// What the two sides showed, so that a question that was asked already is not asked anew. Columns that only follow the
+    /// remote are left out: our own pushes change them (a mapped lastUpdateDate), and that is no news.
+    pub(crate) fn pair_content(&self, run: &Run, task: &Task) -> u64 {
         let mut hasher = self.vault.hasher();
         hasher.update(
             &task
@@ -63,7 +64,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .map_or(0, |view| view.content.0)
                 .to_le_bytes(),
         );
-        for digest in task.local.iter().flat_map(|view| &view.digests) {
+        for digest in task
+            .local
+            .iter()
+            .flat_map(|view| view.digests.iter().zip(&run.fields))
+            .filter(|(_, rule)| rule.direction.pushes())
+            .map(|(digest, _)| digest)
+        {
             hasher.update(&digest.0.to_le_bytes());
         }
         Vault::finish(&hasher).0
@@ -103,7 +110,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             fields: self.columns(&hold.fields),
             first_seen: self.world.now(),
             tries: 1,
-            content: self.pair_content(task),
+            content: self.pair_content(run, task),
             sealed: self.seal(&key, &self.pair_values(task, &hold.fields)),
             discarded: false,
         };
@@ -316,11 +323,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         let (pull, push) = (u64::from(task.from_remote), u64::from(task.from_local));
+        let (into, from) = (&mut run.pull, &mut run.push);
         if held {
-            (run.pull.held, run.push.held) = (run.pull.held + pull, run.push.held + push);
+            into.held += pull;
         } else {
-            (run.pull.unchanged, run.push.unchanged) =
-                (run.pull.unchanged + pull, run.push.unchanged + push);
+            into.unchanged += pull;
+        }
+        match task.pushed {
+            // The row went away after its push: what the push did to the CRM was done all the same.
+            Pushing::Created => from.created += 1,
+            Pushing::Updated => from.updated += 1,
+            Pushing::Held => from.held += 1,
+            Pushing::Idle if held => from.held += push,
+            Pushing::Idle => from.unchanged += push,
         }
         Ok(())
     }
@@ -401,7 +416,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             code: code.into(),
             reason,
             first_seen: self.world.now(),
-            content: self.pair_content(task),
+            content: self.pair_content(run, task),
             sealed: self.seal(&key, &self.pair_values(task, &fields)),
             decision: None,
             settled: None,
@@ -440,6 +455,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             (None, Some(view)) => dirty_local(&view.key),
             (None, None) => return false,
         };
-        is_left_alone(run, &key, || self.pair_content(task))
+        is_left_alone(run, &key, || self.pair_content(run, task))
     }
 }

@@ -106,7 +106,8 @@ pub fn plan_pair(
 
         // P2: deleted in the CRM.
         (RemoteState::Dead, LocalState::Row(row)) => {
-            let edited = local_edited(policies.fields, link, row);
+            let waiting = policies.circumstances.waiting;
+            let edited = local_edited(policies.fields, link, row, waiting);
             match policies.direction {
                 // P9: an accepted rewind is no deletion: the record flows back.
                 _ if restored == Some(Side::Remote) && policies.direction.pushes() => {
@@ -128,7 +129,8 @@ pub fn plan_pair(
 
         // P3: deleted in the database.
         (RemoteState::Unchanged | RemoteState::Seen(_), LocalState::Gone) => {
-            let edited = matches!(remote, RemoteState::Seen(contact) if remote_edited(policies.fields, link, contact));
+            let waiting = policies.circumstances.waiting;
+            let edited = matches!(remote, RemoteState::Seen(contact) if remote_edited(policies.fields, link, contact, waiting));
             match policies.direction {
                 _ if restored == Some(Side::Local) && policies.direction.pulls() => {
                     Step::RestoreLocal
@@ -163,31 +165,36 @@ fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Ste
     }
 }
 
-/// Whether the row shows an edit that would flow to the remote.
-pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView) -> bool {
+/// Whether the row shows an edit that would flow to the remote; while a conflict is `waiting`, also what never agreed.
+pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView, waiting: bool) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
-        rule.pushes()
+        rule.direction.pushes()
             && row.values[field].is_ok()
             && link
                 .bases
                 .get(field)
                 .copied()
                 .flatten()
-                .is_some_and(|base| base.local != row.digests[field])
+                .map_or(waiting, |base| base.local != row.digests[field])
     })
 }
 
-/// Whether the contact shows an edit that would flow to the database.
-pub fn remote_edited(rules: &[FieldRule], link: &Link, contact: &RemoteView) -> bool {
+/// Whether the contact shows an edit that would flow to the database; while a conflict is `waiting`, also what never agreed.
+pub fn remote_edited(
+    rules: &[FieldRule],
+    link: &Link,
+    contact: &RemoteView,
+    waiting: bool,
+) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
-        rule.pulls()
+        rule.direction.pulls()
             && contact.values[field].is_ok()
             && link
                 .bases
                 .get(field)
                 .copied()
                 .flatten()
-                .is_some_and(|base| base.remote != contact.digests[field])
+                .map_or(waiting, |base| base.remote != contact.digests[field])
     })
 }
 
@@ -229,7 +236,6 @@ mod tests {
     use crate::sync::merge::Newer;
 
     const RULES: [FieldRule; 1] = [FieldRule {
-        idle: false,
         direction: Direction::Both,
         policy: ConflictPolicy::Newest,
     }];
@@ -298,6 +304,7 @@ mod tests {
                 full,
                 rewound: None,
                 take,
+                waiting: false,
             },
         }
     }

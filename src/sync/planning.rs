@@ -8,7 +8,7 @@ use crate::remote::{Found, LookUp, Remote};
 use crate::state::{StateStore, Table};
 
 use super::collect::{Changed, Collected, seen_mark};
-use super::guard::{Load, Stop, check_emptied, check_load, check_site};
+use super::guard::{DELETES_FLOOR, Load, Stop, check_emptied, check_load, check_site};
 use super::memory::{Decision, Link, Memory, RANGE, ReviewKind, Side, Stranger, dirty_remote};
 use super::merge::{Circumstances, Newer, newer};
 use super::plan::{LocalState, Policies, RemoteState, Step, children_unchanged, plan_pair};
@@ -117,7 +117,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 count,
                 &run.accept,
             )?;
-            check_site(self.site, links, there, &run.accept)?;
+            // So few missing contacts are deletions like any others, however few there are in all.
+            if links - there > DELETES_FLOOR {
+                check_site(self.site, links, there, &run.accept)?;
+            }
             let deletes = absent.iter().filter(|link| link.gone.is_none()).count() as u64;
             if self.rules.direction.pulls() && self.rules.deletes == DeletePolicy::Apply {
                 let load = Load {
@@ -217,6 +220,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) fn circumstances(
         &self,
         run: &Run,
+        link: Option<&Link>,
         newer: Newer,
         take: Option<Side>,
     ) -> Circumstances {
@@ -225,7 +229,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             full: run.full,
             rewound: run.rewound,
             take,
+            waiting: self.conflict_waits(run, link),
         }
+    }
+
+    /// Whether fields of this pair wait for a person.
+    pub(crate) fn conflict_waits(&self, run: &Run, link: Option<&Link>) -> bool {
+        link.is_some_and(|link| self.waits(run, &dirty_remote(&link.remote), ReviewKind::Conflict))
     }
 
     pub(crate) fn policies<'a>(&self, run: &'a Run, circumstances: Circumstances) -> Policies<'a> {
@@ -261,7 +271,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             &link,
             &remote,
             &local,
-            self.policies(run, self.circumstances(run, newer, take)),
+            self.policies(run, self.circumstances(run, Some(&link), newer, take)),
         ) {
             Step::Nothing => Action::Nothing,
             Step::Settle(merged) => Action::Settle(merged),
@@ -312,7 +322,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     link,
                     local,
                     Some(remote),
-                    self.circumstances(run, newer, take),
+                    self.circumstances(run, Some(link), newer, take),
                 );
                 task.action = if run.relink {
                     without_writes(Action::Settle(merged))

@@ -52,7 +52,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             match fresh {
                 Fresh::Record(record) => match self.compose(run, task, &link, record, &shared) {
                     Composed::Send(sending) => {
-                        self.keep_losers(run, &sending.task, super::Side::Local, &mut losers);
+                        self.keep_losers(run, &sending.task, &mut losers);
                         sendings.push(*sending);
                     }
                     Composed::Settle(task) => settled.push(*task),
@@ -209,7 +209,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             link,
             &local,
             Some(&contact),
-            self.circumstances(run, newer, task.take),
+            self.circumstances(run, Some(link), newer, task.take),
         );
         let mut document = record.document;
         let identity = &run.identity;
@@ -369,7 +369,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             &link,
             &local,
             Some(&got),
-            self.circumstances(run, newer, task.take),
+            self.circumstances(run, Some(&link), newer, task.take),
         );
         for (field, sent) in intent.sent.iter().enumerate() {
             // What did not land, and what can't be told, is planned anew by the next run.
@@ -395,18 +395,34 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.extra
                 .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
         }
-        // What landed is settled, whatever the answer said: a service may do the work and stumble afterwards.
-        if let Some(reason) = refused.filter(|_| !judged.missed.is_empty()) {
+        if let Some(reason) = refused {
+            let fields = (0..intent.sent.len())
+                .filter(|&field| intent.sent[field].is_some())
+                .collect();
             task.holds.push(Hold {
                 code: "E-REMOTE-REFUSED",
                 reason: format!("The CRM refused the record: {reason}"),
-                fields: judged.missed,
+                fields,
             });
         } else if !judged.missed.is_empty() {
             link.misses = link.misses.saturating_add(1);
             if link.misses >= MISSES_MAX {
                 link.misses = 0;
-                task.holds.push(Hold { code: "E-REMOTE-IGNORED", reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: judged.missed });
+                // What the service showed before may be all that it ever makes of the value (cut, trimmed, re-cased): then
+                // sending it for ever proves nothing, and the two are as alike as they will be (H-29).
+                let (lossy, ignored): (Vec<usize>, Vec<usize>) =
+                    judged.missed.into_iter().partition(|&field| {
+                        got.values[field].is_ok() && alike(expected.value(field), got.value(field))
+                    });
+                for field in lossy {
+                    link.bases[field] = Some(Base {
+                        local: intent.local_after[field].unwrap_or(local.digests[field]),
+                        remote: got.digests[field],
+                    });
+                }
+                if !ignored.is_empty() {
+                    task.holds.push(Hold { code: "E-REMOTE-IGNORED", reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: ignored });
+                }
             } else {
                 task.extra
                     .put(Table::Inbox, dirty_remote(&link.remote), run.mark());

@@ -166,7 +166,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 self.created_link(run, &got, &local, None)
             }
         };
-        link.children = vec![Default::default(); self.mapping.children.len()];
+        link.children = match &linked {
+            Some(old) => self.migrate(run, old.clone()).children,
+            None => vec![Default::default(); self.mapping.children.len()],
+        };
         (link.stamp, link.own_stamp) = (got.stamp, true);
         if let Some(old) = linked.filter(|old| old.remote != link.remote) {
             batch.remove(Table::Link, old.remote.0.as_bytes());

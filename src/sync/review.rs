@@ -54,7 +54,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             code: "E-CONFLICT".into(),
             reason: "Both sides changed these fields to different values".into(),
             first_seen: self.world.now(),
-            content: self.pair_content(task),
+            content: self.pair_content(run, task),
             sealed,
             decision: None,
             settled: None,
@@ -82,7 +82,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             .into(),
             first_seen: self.world.now(),
-            content: self.pair_content(task),
+            content: self.pair_content(run, task),
             sealed: self.seal(&key, &self.pair_values(task, &fields)),
             decision: None,
             settled: None,
@@ -111,17 +111,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run.reviews.insert(key, review);
     }
 
-    /// Keeps the values that a policy decided against, before they are overwritten: the ones of the side other than `winner`,
-    /// whose turn it is to be written. Each is kept once, although a record may be written on both sides.
-    pub(crate) fn keep_losers(&self, run: &Run, task: &Task, winner: Side, batch: &mut Batch) {
+    /// Keeps the values that a policy decided against, before they are overwritten.
+    pub(crate) fn keep_losers(&self, run: &Run, task: &Task, batch: &mut Batch) {
         let (Action::Settle(merged), Some(link), false) = (&task.action, &task.link, run.dry)
         else {
             return;
         };
         for (field, flow) in merged.flows.iter().enumerate() {
-            if *flow != Flow::Settled(winner) {
+            let Flow::Settled(winner) = flow else {
                 continue;
-            }
+            };
             let now = self.world.now();
             let key = [
                 &now.timestamp_micros().to_be_bytes()[..],
@@ -143,7 +142,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 content: 0,
                 sealed: self.seal(&key, &self.pair_values(task, &[field])),
                 decision: task.take.map(Decision::Take),
-                settled: Some((now, Some(winner))),
+                settled: Some((now, Some(*winner))),
             };
             put_json(batch, Table::Settled, key, &review);
         }

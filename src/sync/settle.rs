@@ -9,10 +9,10 @@ use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{ChildBase, Link, dirty_remote};
+use super::memory::{ChildBase, Link, dirty_remote, put_link};
 use super::merge::{Flow, merge};
 use super::plan::children_unchanged;
-use super::run::{Action, Hold, Run, Task};
+use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::{RemoteView, local_view};
 
 /// How often a row that moves under the plan is merged anew before it is left for the next run.
@@ -54,7 +54,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (mut writes, mut waiting) = (Vec::new(), Vec::new());
         let (mut batch, mut losers) = (Batch::new(), Batch::new());
         for mut task in tasks {
-            self.keep_losers(run, &task, super::Side::Remote, &mut losers);
+            self.keep_losers(run, &task, &mut losers);
             match self.row_write(run, &mut task).await? {
                 Some(write) => {
                     writes.push(write);
@@ -167,7 +167,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         .flatten()
                 {
                     let fields: Vec<usize> = (0..run.fields.len())
-                        .filter(|&field| run.fields[field].pulls())
+                        .filter(|&field| run.fields[field].direction.pulls())
                         .collect();
                     let children = self.child_sets(link, &remote);
                     let link_row = Some(self.link_row(run, row.key.clone(), link, Some(&remote)));
@@ -229,7 +229,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     fn new_row(&self, run: &Run, remote: &RemoteView, holds: &mut Vec<Hold>) -> Vec<Option<Cell>> {
         use crate::mapping::Role;
         let pulled: Vec<usize> = (0..run.fields.len())
-            .filter(|&field| run.fields[field].pulls())
+            .filter(|&field| run.fields[field].direction.pulls())
             .collect();
         let mut cells: Vec<Option<Cell>> = vec![None; run.fields.len()];
         let mut values = vec![None; run.fields.len()];
@@ -247,7 +247,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let mut random = [0; 16];
             // An External ID that only we know can't be put on a contact without making a second one (H-27), so none is made up here.
             let made = if rule.generates
-                && !(rule.role == Role::ExternalId && run.fields[field].pushes())
+                && !(rule.role == Role::ExternalId && run.fields[field].direction.pushes())
             {
                 self.world.random(&mut random);
                 self.mapping.generate(field, &values, random)
@@ -316,7 +316,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     &link,
                     &view,
                     Some(remote),
-                    self.circumstances(run, super::merge::Newer::Unknown, None),
+                    self.circumstances(run, None, super::merge::Newer::Unknown, None),
                 );
                 task.action = Action::Settle(merged);
                 task.link = Some(link);
@@ -334,7 +334,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Rows that moved under the plan are read again and merged again.
-    async fn merge_anew(&mut self, run: &Run, tasks: Vec<Task>) -> Result<Vec<Task>> {
+    async fn merge_anew(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<Vec<Task>> {
         let keys: Vec<LocalKey> = tasks
             .iter()
             .filter_map(|task| task.local.as_ref().map(|view| view.key.clone()))
@@ -369,7 +369,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             &link,
                             &view,
                             task.remote.as_ref(),
-                            self.circumstances(run, newer, task.take),
+                            self.circumstances(run, Some(&link), newer, task.take),
                         );
                         // What the row shows anew and should be sent waits for the next run.
                         if merged.to_remote().next().is_some() {
@@ -394,6 +394,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
                 _ => {
                     if let Some(link) = &task.link {
+                        // What a push has proved stays known, or the contact would look like a stranger, or like edited, when the
+                        // deletion of the row is carried over.
+                        if task.pushed != Pushing::Idle {
+                            put_link(&mut task.extra, link);
+                            run.facts.links += u64::from(task.fresh);
+                            task.fresh = false;
+                        }
                         task.extra
                             .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     }

@@ -7,9 +7,8 @@ use rusqlite::{ToSql, params};
 
 use super::DIALECT;
 use super::binding::ChildBinding;
-use super::statement::{Trouble, insert_text, on_row, refused, sets, storable};
 use super::value::cell;
-use super::write::Writer;
+use super::write::{Trouble, Writer, insert_text, on_row, refused, sets, storable};
 use crate::local::ChildSet;
 use crate::local::digest::plain;
 use crate::model::{Cell, Digest, LocalKey};
