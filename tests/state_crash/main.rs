@@ -4,7 +4,6 @@
 //! and so that an engine that panics or hangs harms nobody else.
 
 mod damage;
-mod disk;
 mod kill;
 mod model;
 mod power;

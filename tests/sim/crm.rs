@@ -1,0 +1,597 @@
+//! A model of the CRM: people, pages, look-ups, UpdateInsert, and every habit that its documents leave open.
+//!
+//! It sees documents, never XML, and shares no code with what it tests but the types of the port.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use chrono_tz::Tz;
+use contactbridge::model::{
+    Document, Error, Node, RemoteId, RemoteItem, RemoteRecord, Result, Stamp,
+};
+use contactbridge::remote::contactlist::{Calls, ListPage, NO_DATE};
+use contactbridge::remote::{Deleted, Found, LookUp, Pushed};
+
+use crate::oracle::{Side, field_of_path};
+use crate::settings::{Codec, Order, Settings};
+use crate::universe::{Shared, Universe, turn};
+
+/// Texts of a contact, in the order of the wire.
+pub const TEXTS: [&str; 5] = [
+    "externalId",
+    "emailAddress",
+    "contactTitle",
+    "firstName",
+    "lastName",
+];
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    pub id: i64,
+    /// Texts, `dateOfBirth` (empty or a date) and `MasterOptIn` (true or false), by path.
+    pub values: BTreeMap<&'static str, String>,
+    /// City by type of address.
+    pub cities: BTreeMap<i64, String>,
+    pub stamp: NaiveDateTime,
+    pub deleted: bool,
+    /// Paths whose present value was never in an answer.
+    pub unseen: BTreeSet<&'static str>,
+}
+
+impl Person {
+    pub fn get(&self, path: &str) -> String {
+        match path {
+            "city" => self.cities.get(&1).cloned().unwrap_or_default(),
+            path => self.values.get(path).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// A request that is still on its way.
+pub struct Late {
+    at: DateTime<Utc>,
+    batch: Vec<Document>,
+    delete: Option<i64>,
+}
+
+pub struct Crm {
+    pub people: BTreeMap<i64, Person>,
+    pub next_id: i64,
+    pub late: Vec<Late>,
+    pub requests: u64,
+    /// UpdateInserts and deletions that the bridge sent.
+    pub writes: u64,
+    pub created: u64,
+    pub answered: bool,
+    /// A request sent earlier is carried out now: what it overwrites, nobody could have known.
+    late_now: bool,
+    zone: Tz,
+}
+
+impl Crm {
+    pub fn new(zone: Tz) -> Self {
+        Self {
+            people: BTreeMap::new(),
+            next_id: 1001,
+            late: Vec::new(),
+            requests: 0,
+            writes: 0,
+            created: 0,
+            answered: false,
+            late_now: false,
+            zone,
+        }
+    }
+
+    pub fn living(&self) -> impl Iterator<Item = &Person> {
+        self.people.values().filter(|person| !person.deleted)
+    }
+
+    fn by_external(&self, external: &str) -> Option<i64> {
+        self.living()
+            .find(|person| person.values["externalId"] == external)
+            .map(|person| person.id)
+    }
+
+    fn by_email(&self, email: &str) -> Option<i64> {
+        self.living()
+            .find(|person| person.values["emailAddress"].eq_ignore_ascii_case(email))
+            .map(|person| person.id)
+    }
+}
+
+impl Universe {
+    /// The service's own wall time.
+    pub fn crm_now(&self) -> NaiveDateTime {
+        let instant = self.now + chrono::Duration::seconds(self.settings.clock_ahead);
+        instant
+            .with_timezone(&self.crm.zone)
+            .naive_local()
+            .trunc_subsecs(0)
+    }
+
+    pub fn run_late_requests(&mut self) {
+        let now = self.now;
+        let (due, rest): (Vec<Late>, Vec<Late>) = std::mem::take(&mut self.crm.late)
+            .into_iter()
+            .partition(|late| late.at <= now);
+        self.crm.late = rest;
+        for late in due {
+            self.say(|| "      (a late request is carried out)".into());
+            self.crm.late_now = true;
+            self.update_insert(&late.batch);
+            self.crm.late_now = false;
+            if let Some(id) = late.delete {
+                self.delete_contact(id);
+            }
+        }
+    }
+
+    fn document(&mut self, id: i64) -> Option<RemoteRecord> {
+        let person = self.crm.people.get_mut(&id)?;
+        person.unseen.clear();
+        let mut document = Document::new();
+        let text = |text: &str| Node::Text(text.to_owned());
+        document.set("entityId", text(&id.to_string()));
+        for path in TEXTS {
+            if !person.values[path].is_empty() {
+                document.set(path, text(&person.values[path]));
+            }
+        }
+        document.set(
+            "deleted",
+            text(if person.deleted { "true" } else { "false" }),
+        );
+        let born = &person.values["dateOfBirth"];
+        let born = if born.is_empty() {
+            NO_DATE.to_owned()
+        } else {
+            format!("{born}T00:00:00")
+        };
+        document.set("dateOfBirth", Node::Text(born));
+        let stamp = person.stamp.format("%Y-%m-%dT%H:%M:%S").to_string();
+        document.set("lastUpdateDate", Node::Text(stamp));
+        if !person.cities.is_empty() {
+            let items = person
+                .cities
+                .iter()
+                .map(|(kind, city)| {
+                    let mut item = Document::new();
+                    item.set("addressTypeID", text(&kind.to_string()));
+                    if !city.is_empty() {
+                        item.set("city", text(city));
+                    }
+                    item
+                })
+                .collect();
+            document.set("addresses", Node::List(items));
+        }
+        document.set("MasterOptIn", text(&person.values["MasterOptIn"]));
+        Some(RemoteRecord {
+            id: RemoteId(id.to_string()),
+            stamp: Some(Stamp(person.stamp)),
+            deleted: person.deleted,
+            document,
+        })
+    }
+
+    fn page(&mut self, since: Option<Stamp>, start: usize) -> ListPage {
+        let settings = &self.settings;
+        let mut shown: Vec<(NaiveDateTime, u64, i64)> = self
+            .crm
+            .people
+            .values()
+            .filter(|person| !person.deleted || settings.deleted_flag)
+            .filter(|person| match since {
+                None => true,
+                Some(since) if settings.at_or_after => person.stamp >= since.0,
+                Some(since) => person.stamp > since.0,
+            })
+            .map(|person| (person.stamp, 0, person.id))
+            .collect();
+        match settings.order {
+            Order::Id => shown.sort_by_key(|(_, _, id)| *id),
+            Order::Stamp => shown.sort(),
+            Order::ShuffledTies => {
+                for row in &mut shown {
+                    row.1 = self.chance.next();
+                }
+                shown.sort();
+            }
+        }
+        let end = (start + self.settings.page).min(shown.len());
+        let more = end < shown.len();
+        let ids: Vec<i64> = shown
+            .get(start..end)
+            .unwrap_or_default()
+            .iter()
+            .map(|row| row.2)
+            .collect();
+        let server_time = Some(Stamp(self.crm_now()));
+        let items = ids
+            .into_iter()
+            .filter_map(|id| self.document(id))
+            .map(RemoteItem::Record)
+            .collect();
+        ListPage {
+            items,
+            more,
+            server_time,
+        }
+    }
+
+    /// UpdateInsert as the service carries it out.
+    pub fn update_insert(&mut self, batch: &[Document]) {
+        let settings = self.settings.clone();
+        for document in batch {
+            if self.faulty && self.chance.permille(settings.drops_element) {
+                self.fault("element dropped");
+                continue;
+            }
+            let sent = |path: &str| document.text(path).unwrap_or_default().trim().to_owned();
+            let (external, email) = (sent("externalId"), sent("emailAddress"));
+            let known = if external.is_empty() {
+                Some(email.as_str())
+                    .filter(|email| !email.is_empty())
+                    .and_then(|email| self.crm.by_email(email))
+            } else {
+                self.crm.by_external(&external).or_else(|| {
+                    // A stranger to the number with a known address: the service's whim (hazard H-25).
+                    if settings.adopts && !email.is_empty() {
+                        self.crm.by_email(&email)
+                    } else {
+                        None
+                    }
+                })
+            };
+            self.store(known, document, &settings);
+        }
+    }
+
+    fn store(&mut self, known: Option<i64>, document: &Document, settings: &Settings) {
+        let stamp = self.crm_now();
+        let id = known.unwrap_or_else(|| {
+            let id = self.crm.next_id;
+            self.crm.next_id += 1;
+            self.crm.created += 1;
+            id
+        });
+        let before = self.crm.people.get(&id).cloned();
+        let mut person = before.clone().unwrap_or_else(|| new_person(id, stamp));
+        for path in TEXTS {
+            match document.text(path) {
+                Some(text) => {
+                    let text = shaped(settings, path, text);
+                    person.values.insert(path, text);
+                }
+                None if settings.missing_clears => {
+                    person.values.insert(path, String::new());
+                }
+                None => {}
+            }
+        }
+        let born = document.text("dateOfBirth").unwrap_or(NO_DATE);
+        let born = if born.starts_with("0001") {
+            ""
+        } else {
+            born.get(..10).unwrap_or_default()
+        };
+        person.values.insert("dateOfBirth", born.to_owned());
+        let opted = document.text("MasterOptIn") == Some("true");
+        person.values.insert("MasterOptIn", opted.to_string());
+        if document.get("addresses").is_some() {
+            if settings.replaces_lists {
+                person.cities.clear();
+            }
+            for item in document.list("addresses") {
+                let kind = item
+                    .text("addressTypeID")
+                    .and_then(|kind| kind.parse().ok())
+                    .unwrap_or(0);
+                let city = shaped(settings, "city", item.text("city").unwrap_or_default());
+                person.cities.insert(kind, city);
+            }
+        }
+        person.stamp = stamp;
+        self.note_bridge_write(before.as_ref(), &mut person);
+        self.crm.people.insert(id, person);
+    }
+
+    /// What the oracle must know of a write of the bridge: what arrived, and what was overwritten unseen.
+    fn note_bridge_write(&mut self, before: Option<&Person>, person: &mut Person) {
+        let anchor = person.values["lastName"].clone();
+        let id = person.id;
+        let kind = if before.is_some() {
+            "updates"
+        } else {
+            "CREATES"
+        };
+        let mut changes = Vec::new();
+        for path in [
+            "externalId",
+            "emailAddress",
+            "contactTitle",
+            "firstName",
+            "lastName",
+            "dateOfBirth",
+            "MasterOptIn",
+            "city",
+        ] {
+            let value = person.get(path);
+            let old = before.map(|before| before.get(path));
+            if old.as_ref() == Some(&value) {
+                continue;
+            }
+            changes.push(format!(
+                "{path}: {:?} -> {value:?}",
+                old.clone().unwrap_or_default()
+            ));
+            if let Some(old) = old
+                && (person.unseen.remove(path) || self.crm.late_now)
+            {
+                self.log.window(&anchor, field_of_path(path), &old);
+                self.say(|| {
+                    format!("      (an edit of {path} was overwritten within the round trip)")
+                });
+            }
+            self.log
+                .written(Side::Remote, &anchor, field_of_path(path), &value);
+        }
+        self.say(|| {
+            format!(
+                "      bridge {kind} contact {id} {anchor}: {}",
+                changes.join(", ")
+            )
+        });
+    }
+
+    pub fn delete_contact(&mut self, id: i64) -> Deleted {
+        let stamp = self.crm_now();
+        let flag = self.settings.deleted_flag;
+        let Some(person) = self
+            .crm
+            .people
+            .get_mut(&id)
+            .filter(|person| !person.deleted)
+        else {
+            return Deleted::Unknown;
+        };
+        let anchor = person.values["lastName"].clone();
+        let unseen: Vec<(&'static str, String)> = person
+            .unseen
+            .iter()
+            .map(|path| (*path, person.get(path)))
+            .collect();
+        (person.deleted, person.stamp) = (true, stamp);
+        if !flag {
+            self.crm.people.remove(&id);
+        }
+        for (path, value) in unseen {
+            self.log.window(&anchor, field_of_path(path), &value);
+        }
+        self.log.removed(Side::Remote, &anchor);
+        self.say(|| format!("      bridge DELETES contact {id} {anchor}"));
+        Deleted::Done
+    }
+}
+
+pub fn new_person(id: i64, stamp: NaiveDateTime) -> Person {
+    let mut values: BTreeMap<&'static str, String> =
+        TEXTS.iter().map(|path| (*path, String::new())).collect();
+    values.insert("dateOfBirth", String::new());
+    values.insert("MasterOptIn", "false".into());
+    Person {
+        id,
+        values,
+        cities: BTreeMap::new(),
+        stamp,
+        deleted: false,
+        unseen: BTreeSet::new(),
+    }
+}
+
+fn shaped(settings: &Settings, path: &str, text: &str) -> String {
+    let codec = match path {
+        "contactTitle" => settings.title_codec,
+        "city" => settings.city_codec,
+        _ => Codec::Faithful,
+    };
+    match codec {
+        Codec::Faithful => text.to_owned(),
+        Codec::Trim => text.trim().to_owned(),
+        Codec::Upper => text.to_uppercase(),
+        Codec::Cut(length) => text.chars().take(length).collect(),
+    }
+}
+
+/// The calls of the service, at the model.
+pub struct SimCalls(pub Shared);
+
+impl SimCalls {
+    async fn fails(&self, what: &'static str) -> bool {
+        turn(&self.0, what).await;
+        let mut universe = self.0.borrow_mut();
+        universe.crm.requests += 1;
+        let share = universe.settings.read_fails;
+        if universe.faulty && universe.chance.permille(share) {
+            universe.fault("read failed");
+            return true;
+        }
+        universe.crm.answered = true;
+        false
+    }
+
+    /// Whether a write reaches the service, is carried out now, and is answered.
+    fn fortune(&self) -> Fortune {
+        let mut universe = self.0.borrow_mut();
+        let settings = universe.settings.clone();
+        if !universe.faulty {
+            return Fortune::Good;
+        }
+        if universe.chance.permille(settings.lost_request) {
+            universe.fault("request lost");
+            Fortune::Lost
+        } else if universe.chance.permille(settings.lost_answer) {
+            universe.fault("answer lost");
+            Fortune::Unanswered
+        } else if universe.chance.permille(settings.late) {
+            universe.fault("carried out late");
+            let after = universe.chance.between(1, 59_000);
+            Fortune::Late(Duration::from_millis(after))
+        } else {
+            Fortune::Good
+        }
+    }
+}
+
+enum Fortune {
+    Good,
+    Lost,
+    Unanswered,
+    Late(Duration),
+}
+
+fn timed_out() -> Error {
+    Error::unreachable("E-HTTP-TIMEOUT", "The service did not answer in time")
+}
+
+impl Calls for SimCalls {
+    async fn list(&self, since: Option<Stamp>, record_start: u32) -> Result<ListPage> {
+        if self.fails("list").await {
+            return Err(timed_out());
+        }
+        let mut universe = self.0.borrow_mut();
+        let page = universe.page(since, record_start as usize);
+        universe.say(|| {
+            let since = since.map_or("the beginning".to_owned(), |since| since.0.to_string());
+            format!(
+                "   list since {since} from {record_start}: {} contacts, more: {}",
+                page.items.len(),
+                page.more
+            )
+        });
+        Ok(page)
+    }
+
+    async fn look_up(&self, by: &LookUp) -> Result<Found> {
+        if self.fails("look-up").await {
+            return Err(timed_out());
+        }
+        let mut universe = self.0.borrow_mut();
+        let id = match by {
+            LookUp::Id(id) => {
+                id.0.parse()
+                    .ok()
+                    .filter(|id| universe.crm.people.contains_key(id))
+            }
+            LookUp::External(external) => universe.crm.by_external(external),
+            LookUp::Email(email) => universe.crm.by_email(email),
+        };
+        universe.say(|| format!("   look-up {by:?}: {id:?}"));
+        Ok(match id.and_then(|id| universe.document(id)) {
+            Some(record) => Found::Item(Box::new(RemoteItem::Record(record))),
+            None => Found::Nothing,
+        })
+    }
+
+    async fn update_insert(&self, batch: &[Document]) -> Result<Pushed> {
+        turn(&self.0, "push").await;
+        let fortune = self.fortune();
+        let pushed = {
+            let mut universe = self.0.borrow_mut();
+            universe.crm.requests += 1;
+            universe.crm.writes += 1;
+            universe.say(|| format!("   push of {}", batch.len()));
+            let refuses = universe.settings.refuses_batch;
+            if universe.faulty && universe.chance.permille(refuses) {
+                universe.fault("batch refused");
+                // Perhaps some were stored before the culprit was met.
+                let part = universe.chance.below(batch.len() as u64 + 1) as usize;
+                universe.update_insert(&batch[..part]);
+                Pushed::Refused {
+                    reason: "ERROR: no".into(),
+                }
+            } else {
+                let unknown = Pushed::Unknown {
+                    reason: "timed out".into(),
+                };
+                match fortune {
+                    Fortune::Good => {
+                        universe.update_insert(batch);
+                        universe.crm.answered = true;
+                        Pushed::Accepted
+                    }
+                    Fortune::Lost => unknown,
+                    Fortune::Unanswered => {
+                        universe.update_insert(batch);
+                        unknown
+                    }
+                    Fortune::Late(after) => {
+                        let at = universe.now + chrono::Duration::from_std(after).unwrap();
+                        universe.crm.late.push(Late {
+                            at,
+                            batch: batch.to_vec(),
+                            delete: None,
+                        });
+                        unknown
+                    }
+                }
+            }
+        };
+        turn(&self.0, "pushed").await;
+        Ok(pushed)
+    }
+
+    async fn delete(&self, id: &RemoteId) -> Result<Deleted> {
+        turn(&self.0, "delete").await;
+        let fortune = self.fortune();
+        let number = id.0.parse().unwrap_or(0);
+        let deleted = {
+            let mut universe = self.0.borrow_mut();
+            universe.crm.requests += 1;
+            universe.crm.writes += 1;
+            match fortune {
+                Fortune::Good => Ok(universe.delete_contact(number)),
+                Fortune::Lost => Err(timed_out()),
+                Fortune::Unanswered => {
+                    universe.delete_contact(number);
+                    Err(timed_out())
+                }
+                Fortune::Late(after) => {
+                    let at = universe.now + chrono::Duration::from_std(after).unwrap();
+                    universe.crm.late.push(Late {
+                        at,
+                        batch: Vec::new(),
+                        delete: Some(number),
+                    });
+                    Err(timed_out())
+                }
+            }
+        };
+        turn(&self.0, "deleted").await;
+        deleted
+    }
+
+    async fn pause(&self, duration: Duration) {
+        self.0.borrow_mut().pass_time(duration);
+        turn(&self.0, "pause").await;
+    }
+
+    fn requests(&self) -> u64 {
+        self.0.borrow().crm.requests
+    }
+
+    fn server_time(&self) -> Option<Stamp> {
+        let universe = self.0.borrow();
+        universe.crm.answered.then(|| Stamp(universe.crm_now()))
+    }
+
+    fn clock_difference(&self) -> Option<chrono::Duration> {
+        let universe = self.0.borrow();
+        universe
+            .crm
+            .answered
+            .then(|| chrono::Duration::seconds(universe.settings.clock_ahead))
+    }
+}

@@ -1,0 +1,409 @@
+//! A life of a bridge in a world: users act, the bridge runs (and dies), and at the end everything stops and is judged.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use contactbridge::mapping::Mapping;
+use contactbridge::model::{LocalKey, Vault};
+use contactbridge::remote::contactlist::{ContactList, ScanLimits, vocabulary};
+use contactbridge::sync::{
+    BridgeReport, Engine, Finished, Guard, Outcome, Rules, RunOptions, quarantine, reviews,
+    values_of,
+};
+
+use crate::chance::Chance;
+use crate::crm::SimCalls;
+use crate::database::SimLocal;
+use crate::oracle::Waiting;
+use crate::settings::Settings;
+use crate::store::SimStore;
+use crate::universe::{Death, Shared, SimWorld, Universe, drive};
+
+/// A world with a bridge in it.
+pub struct Life {
+    pub shared: Shared,
+    pub mapping: Mapping,
+    pub vault: Vault,
+    pub rules: Rules,
+    pub site: String,
+    pub watermark: Option<String>,
+    pub runs: u64,
+}
+
+impl Life {
+    pub fn new(seed: u64, settings: Settings) -> Self {
+        let text = settings.mapping();
+        let mapping = Mapping::load("simulated.yaml", &text, &vocabulary(settings.zone))
+            .expect("the simulated mapping is good");
+        let rules = settings.rules();
+        let mut universe = Universe::new(seed, settings.clone(), &mapping);
+        universe.log.settings = Some(settings);
+        Self {
+            shared: Rc::new(RefCell::new(universe)),
+            mapping,
+            vault: Vault::new(&[9; 32]),
+            rules,
+            site: "https://crm.example/ 1".into(),
+            watermark: None,
+            runs: 0,
+        }
+    }
+
+    /// A run; a person who sees that a side is really empty lets it pass.
+    pub fn run(&mut self, options: &RunOptions) -> Option<Finished> {
+        let finished = self.run_once(options)?;
+        if finished.report.guard != Some(Guard::Emptied) {
+            return Some(finished);
+        }
+        let mut options = options.clone();
+        options.accept.insert(Guard::Emptied);
+        self.run_once(&options)
+    }
+
+    /// One run as a process of its own; `None` when it was killed.
+    fn run_once(&mut self, options: &RunOptions) -> Option<Finished> {
+        self.runs += 1;
+        let runs = self.runs;
+        self.shared.borrow_mut().log.run = runs;
+        self.shared.borrow_mut().say(|| format!("RUN {runs}"));
+        let remote = ContactList::new(
+            SimCalls(Rc::clone(&self.shared)),
+            self.shared.borrow().settings.zone,
+            ScanLimits::default(),
+        );
+        let mut local = SimLocal {
+            shared: Rc::clone(&self.shared),
+            vault: self.vault.clone(),
+        };
+        let store = SimStore(Rc::clone(&self.shared));
+        let world = SimWorld(Rc::clone(&self.shared));
+        let mut engine = Engine {
+            bridge: "members",
+            remote: &remote,
+            local: &mut local,
+            store: &store,
+            world: &world,
+            mapping: &self.mapping,
+            vault: &self.vault,
+            rules: &self.rules,
+            site: &self.site,
+            database: "sqlite:customers.db",
+            watch: &(),
+        };
+        let finished = drive(&self.shared, engine.run(options));
+        let mut universe = self.shared.borrow_mut();
+        universe.check_doubles();
+        universe.check_secrecy();
+        if let Some(finished) = &finished {
+            let report = &finished.report;
+            universe.say(|| format!("   {}", brief(report)));
+            for (name, counts) in [("pull", report.pull), ("push", report.push)] {
+                let sum = counts.created
+                    + counts.updated
+                    + counts.deleted
+                    + counts.unchanged
+                    + counts.held;
+                if counts.read != sum {
+                    universe
+                        .log
+                        .broken
+                        .push(format!("{name}.read is {} of {sum}", counts.read));
+                }
+            }
+            if let (Some(old), Some(new)) = (&self.watermark, &report.watermark)
+                && new < old
+            {
+                universe
+                    .log
+                    .broken
+                    .push(format!("I7 the watermark fell from {old} to {new}"));
+            }
+            if report.watermark.is_some() {
+                self.watermark.clone_from(&report.watermark);
+            }
+        }
+        finished
+    }
+
+    /// A run that must end well.
+    pub fn good_run(&mut self) -> BridgeReport {
+        let finished = self.run(&RunOptions::default()).expect("nobody killed it");
+        if let Some(error) = finished.error {
+            let line = format!("a run failed in a world without faults: {error}");
+            self.shared.borrow_mut().log.broken.push(line);
+        }
+        finished.report
+    }
+
+    /// Writes on both sides so far.
+    pub fn writes(&self) -> (u64, u64) {
+        let universe = self.shared.borrow();
+        (universe.crm.writes, universe.database.writes)
+    }
+
+    pub fn wait(&self, span: Duration) {
+        self.shared.borrow_mut().pass_time(span);
+    }
+
+    /// What waits for a person.
+    pub fn waiting(&self) -> Waiting {
+        {
+            let mut universe = self.shared.borrow_mut();
+            (universe.dead, universe.busy, universe.death) = (false, 0, Death::Never);
+        }
+        let store = SimStore(Rc::clone(&self.shared));
+        let work = async {
+            let mut waiting = Waiting::default();
+            let mut ids = Vec::new();
+            for settled in [false, true] {
+                for (id, review) in reviews(&store, settled).await? {
+                    ids.push(id);
+                    if settled {
+                        continue;
+                    }
+                    for candidate in &review.candidates {
+                        // A newcomer that might be somebody: neither can be judged.
+                        if let Some(id) = candidate.strip_prefix("contact ") {
+                            waiting
+                                .remote
+                                .entry(id.to_owned())
+                                .or_default()
+                                .push("?".into());
+                        }
+                    }
+                    if let Some(remote) = review.remote {
+                        waiting
+                            .remote
+                            .entry(remote.0)
+                            .or_default()
+                            .extend(review.fields.clone());
+                    }
+                    if let Some(local) = review.local {
+                        waiting
+                            .local
+                            .entry(local)
+                            .or_default()
+                            .extend(review.fields);
+                    }
+                }
+            }
+            for (_, record) in quarantine(&store).await? {
+                let fields = record.fields;
+                if let Some(remote) = record.remote {
+                    waiting
+                        .remote
+                        .entry(remote.0)
+                        .or_default()
+                        .extend(fields.clone());
+                }
+                if let Some(local) = record.local {
+                    waiting.local.entry(local).or_default().extend(fields);
+                }
+            }
+            for id in ids {
+                for (field, local, remote) in values_of(&store, &self.vault, &id).await?.fields {
+                    for value in [local, remote] {
+                        let value = value.unwrap_or_default();
+                        waiting
+                            .kept
+                            .insert((field.clone(), crate::oracle::canonical(&field, &value)));
+                    }
+                }
+            }
+            Ok::<_, contactbridge::model::Error>(waiting)
+        };
+        drive(&self.shared, work)
+            .expect("nobody kills it")
+            .expect("what waits can be listed")
+    }
+
+    pub fn row_of(&self, anchor: &str) -> Option<LocalKey> {
+        let universe = self.shared.borrow();
+        let column = universe.database.column("last_name");
+        universe
+            .database
+            .living()
+            .find(|(_, row)| crate::oracle::shown(&row.cells[column]) == anchor)
+            .map(|(key, _)| key.clone())
+    }
+
+    pub fn contact_of(&self, anchor: &str) -> Option<i64> {
+        let universe = self.shared.borrow();
+        universe
+            .crm
+            .living()
+            .find(|person| person.values["lastName"] == anchor)
+            .map(|person| person.id)
+    }
+}
+
+pub fn brief(report: &BridgeReport) -> String {
+    format!(
+        "{:?} pull {:?} push {:?} conflicts {} review {} quarantined {} watermark {:?} error {:?}",
+        report.outcome,
+        [
+            report.pull.created,
+            report.pull.updated,
+            report.pull.deleted,
+            report.pull.unchanged,
+            report.pull.held
+        ],
+        [
+            report.push.created,
+            report.push.updated,
+            report.push.deleted,
+            report.push.unchanged,
+            report.push.held
+        ],
+        report.conflicts,
+        report.review,
+        report.quarantined,
+        report.watermark,
+        report.error
+    )
+}
+
+/// How a seed is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    /// No faults; users act between runs only.
+    Calm,
+    /// No faults; users act while the bridge runs.
+    Busy,
+    /// Everything.
+    Foul,
+}
+
+/// What a seed came to.
+pub struct Played {
+    pub broken: Vec<String>,
+    pub trace: Vec<String>,
+    pub life: Life,
+    pub runs_until_quiet: u64,
+    pub held: usize,
+}
+
+/// Plays a seed from its beginning to its judgement.
+pub fn play(seed: u64, how: Play, death: Option<Death>) -> Played {
+    let mut chance = Chance::new(seed ^ 0xabcd);
+    let settings = match how {
+        Play::Calm | Play::Busy => Settings::fair(&mut chance),
+        Play::Foul => Settings::foul(&mut chance),
+    };
+    play_in(seed, settings, how, death, |_| {})
+}
+
+/// As [`play`], in a given world; `prepare` may change it before it begins.
+pub fn play_in(
+    seed: u64,
+    settings: Settings,
+    how: Play,
+    death: Option<Death>,
+    prepare: impl FnOnce(&mut Life),
+) -> Played {
+    let mut life = Life::new(seed, settings.clone());
+    prepare(&mut life);
+    let rounds = {
+        let mut universe = life.shared.borrow_mut();
+        let line = format!("SEED {seed} {how:?} {settings:?}");
+        universe.say(|| line);
+        for _ in 0..settings.people {
+            match universe.chance.below(5) {
+                0 => universe.somebody_is_on_both_sides(),
+                1 | 2 => {
+                    universe.somebody_is_made(crate::oracle::Side::Remote);
+                }
+                _ => {
+                    universe.somebody_is_made(crate::oracle::Side::Local);
+                }
+            }
+            universe.pass_time(Duration::from_secs(7));
+        }
+        universe.chance.between(2, 6)
+    };
+    for round in 0..rounds {
+        {
+            let mut universe = life.shared.borrow_mut();
+            let universe = &mut *universe;
+            if round > 0 {
+                for _ in 0..universe.chance.below(6) {
+                    universe.somebody_acts();
+                    let pause = universe
+                        .chance
+                        .below(universe.settings.pace.as_millis() as u64 + 1);
+                    universe.pass_time(Duration::from_millis(pause));
+                }
+            }
+            universe.busy = match how {
+                Play::Calm => 0,
+                _ => [0, 10, 40, 150][universe.chance.below(4) as usize],
+            };
+            universe.faulty = how == Play::Foul;
+            universe.death = match (how, death) {
+                (_, Some(death)) => death,
+                (Play::Foul, None) if universe.chance.coin() => Death::Random(200),
+                _ => Death::Never,
+            };
+        }
+        life.run(&RunOptions::default());
+    }
+    finish(life)
+}
+
+/// Everything stops, and the bridge runs until it is quiet; then it is judged.
+fn finish(mut life: Life) -> Played {
+    {
+        let mut universe = life.shared.borrow_mut();
+        (universe.busy, universe.faulty, universe.death) = (0, false, Death::Never);
+        universe.say(|| "ALL IS QUIET".into());
+    }
+    let mut runs_until_quiet = 0;
+    // Nothing may still be on its way, and a full read must come where absences have to be found.
+    life.wait(Duration::from_secs(26 * 3600));
+    for turn in 1..=3 {
+        let before = life.writes();
+        life.good_run();
+        if life.writes() != before {
+            runs_until_quiet = turn;
+        }
+        life.wait(Duration::from_secs(900));
+    }
+    // Quiescence, also of a full read.
+    for wait in [900, 26 * 3600] {
+        life.wait(Duration::from_secs(wait));
+        let before = life.writes();
+        let report = life.good_run();
+        let after = life.writes();
+        if after != before {
+            let line = format!(
+                "I6 a quiet run wrote: {} calls to the CRM, {} rows; {}",
+                after.0 - before.0,
+                after.1 - before.1,
+                brief(&report)
+            );
+            life.shared.borrow_mut().log.broken.push(line);
+        }
+        if report.outcome == Outcome::Failed || report.outcome == Outcome::Stopped {
+            let line = format!("a quiet run ended badly: {}", brief(&report));
+            life.shared.borrow_mut().log.broken.push(line);
+        }
+    }
+    let waiting = life.waiting();
+    let (broken, trace) = {
+        let mut universe = life.shared.borrow_mut();
+        universe.check_convergence(&waiting);
+        (
+            std::mem::take(&mut universe.log.broken),
+            std::mem::take(&mut universe.trace),
+        )
+    };
+    let held = waiting.remote.len() + waiting.local.len();
+    Played {
+        broken,
+        trace,
+        life,
+        runs_until_quiet,
+        held,
+    }
+}

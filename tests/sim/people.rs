@@ -1,0 +1,325 @@
+//! The users of both sides: they make, edit and delete people whenever they like.
+
+use std::collections::BTreeMap;
+
+use contactbridge::model::{Cell, LocalKey};
+
+use crate::crm::new_person;
+use crate::database::DbRow;
+use crate::oracle::{FIELDS, Side, canonical};
+use crate::settings::Codec;
+use crate::universe::Universe;
+
+impl Universe {
+    fn number(&mut self) -> u64 {
+        self.log.edits += 1;
+        // Always three digits or more: the canary that the oracle looks for.
+        100 + self.log.edits
+    }
+
+    /// Somebody does something somewhere.
+    pub fn somebody_acts(&mut self) {
+        let side = if self.chance.coin() {
+            Side::Remote
+        } else {
+            Side::Local
+        };
+        match self.chance.below(100) {
+            0..12 => {
+                self.somebody_is_made(side);
+            }
+            12..20 if self.settings.deletes => self.somebody_is_deleted(side),
+            _ if self.settings.edits => self.somebody_is_edited(side),
+            _ => {}
+        }
+    }
+
+    pub fn somebody_is_made(&mut self, side: Side) -> String {
+        let number = self.number();
+        let anchor = format!("Zpx{number}");
+        let external = if self.chance.permille(600) {
+            format!("N{number}")
+        } else {
+            String::new()
+        };
+        let email = if self.chance.permille(850) {
+            format!("zqx{number}@example.org")
+        } else {
+            String::new()
+        };
+        let first = format!("Zqx{number}");
+        let values: BTreeMap<&'static str, String> = [
+            ("customer_no", external),
+            ("email", email),
+            ("first_name", first),
+            (
+                "title",
+                if self.chance.coin() {
+                    format!("Zqx{number} title")
+                } else {
+                    String::new()
+                },
+            ),
+            (
+                "born_on",
+                if self.chance.coin() {
+                    "1980-02-29".into()
+                } else {
+                    String::new()
+                },
+            ),
+            (
+                "opted_in",
+                if self.chance.coin() {
+                    "1".into()
+                } else {
+                    "0".into()
+                },
+            ),
+            (
+                "city",
+                if self.chance.coin() {
+                    format!("Zqx{number} town")
+                } else {
+                    String::new()
+                },
+            ),
+        ]
+        .into();
+        self.put(side, &anchor, &values);
+        anchor
+    }
+
+    /// One person on both sides before the two ever met; some fields differ.
+    pub fn somebody_is_on_both_sides(&mut self) {
+        let side = if self.chance.coin() {
+            Side::Remote
+        } else {
+            Side::Local
+        };
+        let anchor = self.somebody_is_made(side);
+        let values: BTreeMap<&'static str, String> = FIELDS
+            .iter()
+            .map(|(field, _)| {
+                let head = self.log.heads.get(&(side, anchor.clone(), *field));
+                (
+                    *field,
+                    head.map(|(_, value)| value.clone()).unwrap_or_default(),
+                )
+            })
+            .collect();
+        if values["customer_no"].is_empty() && values["email"].is_empty() {
+            return;
+        }
+        let mut values = values;
+        if self.chance.coin() {
+            let number = self.number();
+            values.insert("first_name", format!("Zqx{number}"));
+        }
+        if self.chance.coin() {
+            values.insert("title", String::new());
+        }
+        self.put(side.other(), &anchor, &values);
+    }
+
+    pub fn put(&mut self, side: Side, anchor: &str, values: &BTreeMap<&'static str, String>) {
+        let stamp = self.crm_now();
+        let at = self.now;
+        match side {
+            Side::Remote => {
+                let id = self.crm.next_id;
+                self.crm.next_id += 1;
+                let mut person = new_person(id, stamp);
+                person.values.insert("lastName", anchor.to_owned());
+                self.crm.people.insert(id, person);
+                self.say(|| format!("   ~ contact {id} {anchor} is made"));
+                for (field, value) in values {
+                    self.edit_contact(id, field, value);
+                    self.log.born(side, anchor, field, &canonical(field, value));
+                }
+            }
+            Side::Local => {
+                let key = LocalKey::Int(self.database.next);
+                self.database.next += 1;
+                let mut cells = vec![Cell::Null; self.database.layout.columns.len()];
+                cells[self.database.column("last_name")] = Cell::Text(anchor.to_owned());
+                self.database.rows.insert(
+                    key.clone(),
+                    DbRow {
+                        cells,
+                        marked: false,
+                    },
+                );
+                self.database.note(&key, at);
+                self.say(|| format!("   ~ row {key} {anchor} is made"));
+                for (field, value) in values {
+                    self.edit_row(&key, field, value);
+                    self.log.born(side, anchor, field, &canonical(field, value));
+                }
+            }
+        }
+    }
+
+    pub fn edit_contact(&mut self, id: i64, field: &'static str, value: &str) {
+        let stamp = self.crm_now();
+        let path = FIELDS
+            .iter()
+            .find(|(known, _)| *known == field)
+            .expect("a field")
+            .1;
+        let value = match (field, value) {
+            ("opted_in", "1") => "true",
+            ("opted_in", _) => "false",
+            (_, value) => value,
+        };
+        let value = self.as_the_service_keeps(path, value);
+        let Some(person) = self.crm.people.get_mut(&id) else {
+            return;
+        };
+        if path == "city" {
+            if value.is_empty() {
+                person.cities.remove(&1);
+            } else {
+                person.cities.insert(1, value.clone());
+            }
+        } else {
+            person.values.insert(path, value.clone());
+        }
+        person.stamp = stamp;
+        person.unseen.insert(path);
+        let anchor = person.values["lastName"].clone();
+        self.log
+            .edited(Side::Remote, &anchor, field, &canonical(field, &value));
+        self.say(|| format!("   ~ contact {id} {anchor}: {field} := {value:?}"));
+    }
+
+    fn as_the_service_keeps(&self, path: &str, value: &str) -> String {
+        let codec = match path {
+            "contactTitle" => self.settings.title_codec,
+            "city" => self.settings.city_codec,
+            _ => Codec::Faithful,
+        };
+        match codec {
+            Codec::Faithful => value.to_owned(),
+            Codec::Trim => value.trim().to_owned(),
+            Codec::Upper => value.to_uppercase(),
+            Codec::Cut(length) => value.chars().take(length).collect(),
+        }
+    }
+
+    pub fn edit_row(&mut self, key: &LocalKey, field: &'static str, value: &str) {
+        let column = self.database.column(field);
+        let at = self.now;
+        let last_name = self.database.column("last_name");
+        let Some(row) = self.database.rows.get_mut(key) else {
+            return;
+        };
+        row.cells[column] = match (field, value) {
+            (_, "") => Cell::Null,
+            ("opted_in", value) => Cell::Int(i64::from(value == "1")),
+            (_, value) => Cell::Text(value.to_owned()),
+        };
+        let anchor = crate::oracle::shown(&row.cells[last_name]);
+        self.database.note(key, at);
+        self.log
+            .edited(Side::Local, &anchor, field, &canonical(field, value));
+        self.say(|| format!("   ~ row {key} {anchor}: {field} := {value:?}"));
+    }
+
+    fn somebody_is_edited(&mut self, side: Side) {
+        let fields: &[&'static str] = if self.settings.emails_change && self.chance.permille(100) {
+            &["email"]
+        } else {
+            &["first_name", "title", "born_on", "opted_in", "city"]
+        };
+        let field = *self.chance.pick(fields).expect("there are fields");
+        let number = self.number();
+        let value = match field {
+            "opted_in" => self.chance.below(2).to_string(),
+            _ if self.chance.permille(120) => String::new(),
+            "born_on" => format!(
+                "19{:02}-0{}-1{}",
+                number % 90 + 10,
+                number % 9 + 1,
+                number % 7
+            ),
+            "email" => format!("zqx{number}@example.org"),
+            "title" | "city" if self.chance.coin() => format!("Zqx{number} of somewhere long "),
+            _ => format!("Zqx{number}"),
+        };
+        match side {
+            Side::Remote => {
+                let ids: Vec<i64> = self.crm.living().map(|person| person.id).collect();
+                if let Some(id) = self.chance.pick(&ids).copied() {
+                    self.edit_contact(id, field, &value);
+                }
+            }
+            Side::Local => {
+                let keys: Vec<LocalKey> =
+                    self.database.living().map(|(key, _)| key.clone()).collect();
+                if let Some(key) = self.chance.pick(&keys).cloned() {
+                    self.edit_row(&key, field, &value);
+                }
+            }
+        }
+    }
+
+    pub fn somebody_is_deleted(&mut self, side: Side) {
+        match side {
+            Side::Remote => {
+                let ids: Vec<i64> = self.crm.living().map(|person| person.id).collect();
+                if let Some(id) = self.chance.pick(&ids).copied() {
+                    self.user_deletes_contact(id);
+                }
+            }
+            Side::Local => {
+                let keys: Vec<LocalKey> =
+                    self.database.living().map(|(key, _)| key.clone()).collect();
+                if let Some(key) = self.chance.pick(&keys).cloned() {
+                    self.user_deletes_row(&key);
+                }
+            }
+        }
+    }
+
+    pub fn user_deletes_contact(&mut self, id: i64) {
+        let stamp = self.crm_now();
+        let Some(person) = self.crm.people.get_mut(&id) else {
+            return;
+        };
+        let anchor = person.values["lastName"].clone();
+        let values = FIELDS
+            .iter()
+            .map(|(field, path)| (*field, canonical(field, &person.get(path))))
+            .collect();
+        (person.deleted, person.stamp) = (true, stamp);
+        if !self.settings.deleted_flag {
+            self.crm.people.remove(&id);
+        }
+        self.log.deleted(Side::Remote, &anchor, values);
+        self.say(|| format!("   ~ contact {id} {anchor} is deleted"));
+    }
+
+    pub fn user_deletes_row(&mut self, key: &LocalKey) {
+        let at = self.now;
+        let anchor = self.database.text(key, "last_name").unwrap_or_default();
+        let values = FIELDS
+            .iter()
+            .map(|(field, _)| {
+                let text = self.database.text(key, field).unwrap_or_default();
+                (*field, canonical(field, &text))
+            })
+            .collect();
+        if self.settings.soft_delete {
+            if let Some(row) = self.database.rows.get_mut(key) {
+                row.marked = true;
+            }
+        } else {
+            self.database.rows.remove(key);
+            self.database.children.retain(|(parent, _)| parent != key);
+        }
+        self.database.note(key, at);
+        self.log.deleted(Side::Local, &anchor, values);
+        self.say(|| format!("   ~ row {key} {anchor} is deleted"));
+    }
+}

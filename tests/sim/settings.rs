@@ -1,0 +1,248 @@
+//! What a world is like: everything that the service leaves open, and how the bridge is set up, drawn from the seed.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use contactbridge::model::{ConflictPolicy, DeletePolicy, Direction, Threshold};
+use contactbridge::sync::Rules;
+
+use crate::chance::Chance;
+
+/// In which order the service lists contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Stamp,
+    Id,
+    /// By stamp, and those of one second in another order at each call.
+    ShuffledTies,
+}
+
+/// What the service does to one text on its way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    Faithful,
+    Trim,
+    Upper,
+    Cut(usize),
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub zone: Tz,
+    // The service.
+    pub order: Order,
+    /// `>=` the asked time, else `>`.
+    pub at_or_after: bool,
+    /// An unknown External ID with a known e-mail adopts that contact, else inserts a second one.
+    pub adopts: bool,
+    /// A missing text clears the field, else keeps it.
+    pub missing_clears: bool,
+    /// Addresses that are sent replace all, else join by type.
+    pub replaces_lists: bool,
+    /// Deleted contacts are listed with a flag, else they are gone without a sign.
+    pub deleted_flag: bool,
+    pub page: usize,
+    pub title_codec: Codec,
+    pub city_codec: Codec,
+    /// The service's clock minus ours, in seconds.
+    pub clock_ahead: i64,
+    // Faults, in so many of a thousand cases.
+    pub lost_request: u64,
+    pub lost_answer: u64,
+    pub late: u64,
+    pub drops_element: u64,
+    pub refuses_batch: u64,
+    pub read_fails: u64,
+    // The bridge.
+    pub journal: bool,
+    pub soft_delete: bool,
+    pub generate: bool,
+    pub with_times: bool,
+    pub conflicts: ConflictPolicy,
+    pub full_read: Option<Duration>,
+    pub batch: usize,
+    pub rows_per_transaction: usize,
+    pub overlap: Duration,
+    // The users.
+    pub people: u64,
+    /// How far apart in time people act between runs, at most.
+    pub pace: Duration,
+    pub emails_change: bool,
+    pub deletes: bool,
+    pub edits: bool,
+}
+
+impl Settings {
+    /// The friendliest world there is.
+    pub fn plain() -> Self {
+        Self {
+            zone: chrono_tz::Australia::Sydney,
+            order: Order::Stamp,
+            at_or_after: true,
+            adopts: true,
+            missing_clears: false,
+            replaces_lists: true,
+            deleted_flag: true,
+            page: 100,
+            title_codec: Codec::Faithful,
+            city_codec: Codec::Faithful,
+            clock_ahead: 0,
+            lost_request: 0,
+            lost_answer: 0,
+            late: 0,
+            drops_element: 0,
+            refuses_batch: 0,
+            read_fails: 0,
+            journal: true,
+            soft_delete: false,
+            generate: false,
+            with_times: false,
+            conflicts: ConflictPolicy::Newest,
+            full_read: Some(Duration::from_secs(24 * 3600)),
+            batch: 100,
+            rows_per_transaction: 1000,
+            overlap: Duration::from_secs(600),
+            people: 5,
+            pace: Duration::from_secs(600),
+            emails_change: false,
+            deletes: true,
+            edits: true,
+        }
+    }
+
+    /// A world without faults, but with any of the service's habits and any set-up of the bridge.
+    pub fn fair(chance: &mut Chance) -> Self {
+        let codec = |chance: &mut Chance| match chance.below(8) {
+            0 => Codec::Trim,
+            1 => Codec::Upper,
+            2 => Codec::Cut(4),
+            _ => Codec::Faithful,
+        };
+        let deleted_flag = chance.coin();
+        let order = match chance.below(3) {
+            0 => Order::Stamp,
+            1 => Order::Id,
+            _ => Order::ShuffledTies,
+        };
+        Self {
+            order,
+            at_or_after: chance.coin(),
+            adopts: chance.coin(),
+            missing_clears: chance.coin(),
+            replaces_lists: chance.coin(),
+            deleted_flag,
+            // A list whose ties are shuffled at each call can't be read in many pages: it stops, as it should (H-03).
+            page: if order != Order::ShuffledTies && chance.coin() {
+                12
+            } else {
+                100
+            },
+            title_codec: codec(chance),
+            city_codec: codec(chance),
+            clock_ahead: chance.between(0, 120) as i64 - 60,
+            journal: chance.coin(),
+            soft_delete: chance.coin(),
+            generate: chance.coin(),
+            with_times: chance.permille(250),
+            conflicts: match chance.below(4) {
+                0 => ConflictPolicy::Remote,
+                1 => ConflictPolicy::Local,
+                2 => ConflictPolicy::Review,
+                _ => ConflictPolicy::Newest,
+            },
+            full_read: if deleted_flag && chance.coin() {
+                None
+            } else {
+                Some(Duration::from_secs(24 * 3600))
+            },
+            batch: if chance.coin() { 3 } else { 100 },
+            rows_per_transaction: if chance.coin() { 2 } else { 1000 },
+            people: chance.between(1, 10),
+            pace: Duration::from_secs([20, 300, 3600, 40_000][chance.below(4) as usize]),
+            emails_change: chance.permille(300),
+            ..Self::plain()
+        }
+    }
+
+    /// Any world, with faults.
+    pub fn foul(chance: &mut Chance) -> Self {
+        let mut rate = |high: u64| if chance.coin() { chance.below(high) } else { 0 };
+        let (lost_request, lost_answer, late) = (rate(150), rate(150), rate(100));
+        let (drops_element, refuses_batch, read_fails) = (rate(150), rate(100), rate(30));
+        Self {
+            lost_request,
+            lost_answer,
+            late,
+            drops_element,
+            refuses_batch,
+            read_fails,
+            ..Self::fair(chance)
+        }
+    }
+
+    pub fn rules(&self) -> Rules {
+        Rules {
+            direction: Direction::Both,
+            conflicts: self.conflicts,
+            deletes: DeletePolicy::Apply,
+            full_read: self.full_read,
+            max_deletes: Threshold::Count(10_000),
+            max_changes: Threshold::Count(10_000),
+            overlap: self.overlap,
+            settle: Duration::from_secs(60),
+            prefetch: 4,
+            batch: self.batch,
+            rows_per_transaction: self.rows_per_transaction,
+            conflict_tolerance: Duration::from_secs(120),
+            clock_warn: Duration::from_secs(300),
+            clock_refuse: Duration::from_secs(3600),
+            keep_settled: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+
+    /// The mapping of every world, as a user would write it.
+    pub fn mapping(&self) -> String {
+        let deleted = if self.soft_delete {
+            "\n  deleted: deleted_at"
+        } else {
+            ""
+        };
+        let changes = if self.journal { "journal" } else { "scan" };
+        let generate = if self.generate {
+            ", generate: uuid"
+        } else {
+            ""
+        };
+        let times = if self.with_times {
+            "\n  - { column: crm_updated_at, remote: lastUpdateDate, type: datetime, direction: pull }\n  - { column: crm_id, remote: entityId, type: integer, direction: pull }"
+        } else {
+            ""
+        };
+        format!(
+            r#"table:
+  name: customers
+  key: id
+  create: true
+  changes: {changes}{deleted}
+fields:
+  - {{ column: customer_no, remote: externalId, match: true{generate} }}
+  - {{ column: email, remote: emailAddress, match: true, normalize: email }}
+  - {{ column: first_name, remote: firstName }}
+  - {{ column: last_name, remote: lastName }}
+  - {{ column: full_name, template: "{{{{ firstName }}}} {{{{ lastName }}}}", direction: pull }}
+  - {{ column: title, remote: contactTitle }}
+  - {{ column: born_on, remote: dateOfBirth, type: date }}
+  - {{ column: opted_in, remote: MasterOptIn, type: bool }}
+  - {{ column: city, remote: "addresses[addressTypeID=1].city" }}{times}
+children:
+  - table: customer_addresses
+    from: addresses
+    parent: customer_id
+    key: [addressTypeID]
+    fields:
+      - {{ column: kind, remote: addressTypeID, type: integer }}
+      - {{ column: city, remote: city }}
+"#
+        )
+    }
+}

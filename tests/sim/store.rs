@@ -1,0 +1,131 @@
+//! The state store as the engine may count on it: a commit is visible at once, durable when its future says so, and a
+//! kill keeps some of those that were not, in order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use contactbridge::model::{Error, Result};
+use contactbridge::state::{Batch, Durable, StateStore, Table};
+use tokio::sync::oneshot;
+
+use crate::chance::Chance;
+use crate::universe::{Shared, turn};
+
+type Map = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
+#[derive(Default)]
+pub struct Disk {
+    pub visible: Map,
+    pub durable: Map,
+    pending: VecDeque<(Batch, oneshot::Sender<Result<()>>)>,
+    /// Commits fail from here on.
+    pub full: bool,
+    /// What a mechanism that is switched off would have written.
+    pub forgets: Vec<Table>,
+}
+
+fn put(map: &mut Map, batch: &Batch) {
+    for (table, key, value) in &batch.writes {
+        match value {
+            Some(value) => map.insert((*table, key.clone()), value.clone()),
+            None => map.remove(&(*table, key.clone())),
+        };
+    }
+}
+
+impl Disk {
+    /// Makes the oldest commit durable; false when there is none.
+    pub fn sync_one(&mut self) -> bool {
+        let Some((batch, sender)) = self.pending.pop_front() else {
+            return false;
+        };
+        let outcome = if self.full {
+            Err(Error::needs_person("E-DISK", "The disk is full"))
+        } else {
+            put(&mut self.durable, &batch);
+            Ok(())
+        };
+        let _ = sender.send(outcome);
+        true
+    }
+
+    /// The process is gone: of what was not durable a prefix stays.
+    pub fn lose_power(&mut self, chance: &mut Chance) {
+        let kept = chance.below(self.pending.len() as u64 + 1) as usize;
+        for (at, (batch, _)) in std::mem::take(&mut self.pending).into_iter().enumerate() {
+            if at < kept && !self.full {
+                put(&mut self.durable, &batch);
+            }
+        }
+        self.visible = self.durable.clone();
+    }
+
+    pub fn count(&self, table: Table) -> usize {
+        self.visible
+            .keys()
+            .filter(|(other, _)| *other == table)
+            .count()
+    }
+}
+
+/// A handle on the disk.
+#[derive(Clone)]
+pub struct SimStore(pub Shared);
+
+impl StateStore for SimStore {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self
+            .0
+            .borrow()
+            .disk
+            .visible
+            .get(&(table, key.to_vec()))
+            .cloned())
+    }
+
+    async fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        let universe = self.0.borrow();
+        Ok(keys
+            .iter()
+            .map(|key| universe.disk.visible.get(&(table, key.clone())).cloned())
+            .collect())
+    }
+
+    async fn range(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        turn(&self.0, "store.range").await;
+        let start = match after {
+            Some(after) => Bound::Excluded((table, after.to_vec())),
+            None => Bound::Included((table, Vec::new())),
+        };
+        Ok(self
+            .0
+            .borrow()
+            .disk
+            .visible
+            .range((start, Bound::Unbounded))
+            .take_while(|((other, _), _)| *other == table)
+            .take(limit)
+            .map(|((_, key), value)| (key.clone(), value.clone()))
+            .collect())
+    }
+
+    fn commit(&self, mut batch: Batch) -> Durable {
+        let mut universe = self.0.borrow_mut();
+        if universe.dead {
+            return Durable::Later(oneshot::channel().1);
+        }
+        let forgets = universe.disk.forgets.clone();
+        batch
+            .writes
+            .retain(|(table, _, value)| value.is_none() || !forgets.contains(table));
+        put(&mut universe.disk.visible, &batch);
+        let (sender, receiver) = oneshot::channel();
+        universe.disk.pending.push_back((batch, sender));
+        Durable::Later(receiver)
+    }
+}
