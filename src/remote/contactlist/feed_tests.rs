@@ -73,6 +73,8 @@ struct Moving {
     more: Option<bool>,
     /// Records that can't be read at all.
     nameless: BTreeSet<i64>,
+    /// What to answer at these offsets, whatever the set holds: ids and seconds.
+    script: BTreeMap<u32, Vec<(i64, i64)>>,
 }
 
 impl Moving {
@@ -96,6 +98,7 @@ impl Moving {
             page_size: PAGE_SIZE,
             more: None,
             nameless: BTreeSet::new(),
+            script: BTreeMap::new(),
         }
     }
 
@@ -179,7 +182,18 @@ impl Calls for Moving {
             Offsets::Refused => asked,
             Offsets::Ignored => 0,
         };
-        let rows = set.ordered(self.order);
+        let mut rows = set.ordered(self.order);
+        if let Some(told) = self.script.get(&record_start) {
+            rows.truncate(start);
+            rows.extend(told);
+            // More than is told follows, but on the last page.
+            rows.extend(
+                self.script
+                    .keys()
+                    .any(|other| *other > record_start)
+                    .then_some((0, 0)),
+            );
+        }
         let end = rows.len().min(start + self.page_size);
         let items = rows.get(start..end).unwrap_or_default().iter();
         Ok(ListPage {
@@ -481,6 +495,52 @@ fn h14_records_without_id_are_joined_by_their_content() {
     let read = read(&remote(calls, 3));
     assert_eq!(read.end.unwrap().count, 420);
     assert_eq!((read.ids.len(), read.bad), (411, 9));
+}
+
+/// A first page of 100 records, and a second one as told.
+fn scripted(second: impl Fn(i64) -> Vec<(i64, i64)>, stamp_of: impl Fn(i64) -> i64) -> Moving {
+    let mut calls = Moving::new(1, 400, 10, Order::Id);
+    let first = (1..=100).map(|id| (id, stamp_of(id))).collect();
+    calls.script = [(0, first), (95, second(96))].into();
+    calls
+}
+
+#[test]
+fn h03_a_record_at_two_places_is_seen_though_the_seam_matches() {
+    let again = |from| {
+        (from..=110)
+            .map(|id| (if id == 105 { 7 } else { id }, 5))
+            .collect()
+    };
+    let read = read(&remote(scripted(again, |_| 5), 1));
+    assert_eq!(read.end.unwrap_err().code(), "E-SCAN-UNSTABLE");
+    assert_eq!(read.restarts, 2);
+}
+
+#[test]
+fn a_record_that_moved_on_with_a_later_stamp_is_told_again() {
+    let moved = |from| {
+        (from..=110)
+            .map(|id| if id == 105 { (7, 900) } else { (id, id) })
+            .collect()
+    };
+    let read = read(&remote(scripted(moved, |id| id), 1));
+    assert_eq!(read.end.unwrap().newest, Some(stamp(900)));
+    assert_eq!((read.ids.len(), read.restarts), (109, 0));
+}
+
+#[test]
+fn h03_a_shift_among_records_of_one_second_is_no_shift_to_trust() {
+    let shifted = |from: i64| (from + 1..=110).map(|id| (id, 5)).collect();
+    let read_ties = read(&remote(scripted(shifted, |_| 5), 1));
+    assert_eq!(read_ties.end.unwrap_err().code(), "E-SCAN-UNSTABLE");
+    let told = |from: i64| (from + 1..=110).map(|id| (id, id)).collect();
+    let read_apart = read(&remote(scripted(told, |id| id), 1));
+    assert_eq!(
+        read_apart.end.unwrap().count,
+        110,
+        "two seconds side by side prove it"
+    );
 }
 
 #[test]
