@@ -77,7 +77,8 @@ pub enum Deleted {
 /// One step of a scan.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ScanStep {
-    /// Records in the service's order; the seam with the page before has been checked.
+    /// Records in the service's order; the seam with the page before has been checked. One that was modified while the
+    /// scan went on may come a second time, with a later stamp.
     Records(Vec<RemoteItem>),
     /// The set moved while it was read: everything is read again from the start. Records handed over before stay
     /// valid as records, but say nothing about absence.

@@ -21,12 +21,12 @@ use super::encode::{
     Login, SoapVersion, encode_delete, encode_list, encode_look_up, encode_update_insert,
     look_up_operation,
 };
-use super::envelope::AnswerLimits;
 use super::feed::ScanLimits;
 use super::outcome::{
     Asker, Reply, credentials_error, delete_outcome, is_passing_failure, list_outcome,
     look_up_outcome, push_outcome, refuses_credentials,
 };
+use super::tokens::AnswerLimits;
 use super::transport::{CallLimits, Purpose, Received, Surroundings, Transport};
 use crate::config::{ContactListSettings, Limits, Secret};
 use crate::model::{Document, Error, ErrorKind, RemoteId, Result, Stamp};

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use super::calls::Calls;
 use super::client::{ClientOptions, RetryLimits, SoapCalls};
 use super::encode::SoapVersion;
-use super::envelope::AnswerLimits;
+use super::tokens::AnswerLimits;
 use super::transport::{CallLimits, Surroundings};
 use crate::config::Secret;
 use crate::model::{Document, Error, ErrorKind, RemoteId, Stamp};

@@ -4,22 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use quick_xml::events::{BytesStart, Event};
-use quick_xml::name::{QName, ResolveResult};
-use quick_xml::{NsReader, XmlVersion};
-
 use super::client::SoapCalls;
 use super::encode::SoapVersion;
 use super::outcome::Reply;
 use super::schema::NAMESPACE;
+use super::tree::Tree;
 use crate::model::{Error, Result};
 
 /// Bytes of a description; the service's own was 150 KB.
 pub const DEFAULT_DESCRIPTION_MAX: u64 = 2 << 20;
-/// Elements of a description.
-const ELEMENTS_MAX: usize = 50_000;
-/// Nesting of a description; ours has ten levels.
-const DEPTH_MAX: usize = 32;
 /// Sentences that are worth reading; a description that differs more is another service's.
 const DIFFERENCES_MAX: usize = 40;
 
@@ -60,7 +53,7 @@ fn reply_text(reply: &Reply) -> Result<String> {
     String::from_utf8(reply.body.clone()).map_err(|_| unreadable("it is not UTF-8"))
 }
 
-fn unreadable(why: impl std::fmt::Display) -> Error {
+pub(super) fn unreadable(why: impl std::fmt::Display) -> Error {
     Error::unreachable(
         "E-WSDL",
         format!(
@@ -307,31 +300,7 @@ fn local(name: &str) -> &str {
     name.rsplit_once('}').map_or(name, |(_, local)| local)
 }
 
-/// An element with everything in it; names in attributes that refer to definitions are expanded.
-#[derive(Debug, Default)]
-struct Tree {
-    space: String,
-    name: String,
-    attributes: Vec<(String, String)>,
-    children: Vec<Tree>,
-}
-
 impl Tree {
-    fn is(&self, space: &str, name: &str) -> bool {
-        self.space == space && self.name == name
-    }
-
-    fn below<'t>(&'t self, space: &'t str, name: &'t str) -> impl Iterator<Item = &'t Tree> {
-        self.children
-            .iter()
-            .filter(move |child| child.is(space, name))
-    }
-
-    fn get(&self, name: &str) -> &str {
-        let found = self.attributes.iter().find(|(known, _)| known == name);
-        found.map_or("", |(_, value)| value)
-    }
-
     /// The elements of a complex type.
     fn parts(&self) -> Vec<Part> {
         let or = |value: &str, default: &str| {
@@ -351,73 +320,6 @@ impl Tree {
                 nillable: matches!(element.get("nillable"), "true" | "1"),
             })
             .collect()
-    }
-
-    fn read(text: &str) -> Result<Self> {
-        let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}'));
-        reader.config_mut().expand_empty_elements = true;
-        let mut open: Vec<Tree> = Vec::new();
-        let mut elements = 0;
-        loop {
-            let event = reader.read_event().map_err(|_| {
-                unreadable(format!(
-                    "it is not well-formed at byte {}",
-                    reader.buffer_position()
-                ))
-            })?;
-            match event {
-                Event::Start(start) => {
-                    elements += 1;
-                    if elements > ELEMENTS_MAX || open.len() >= DEPTH_MAX {
-                        return Err(unreadable("it is too large or too deep"));
-                    }
-                    open.push(Self::start(&reader, &start)?);
-                }
-                Event::End(_) => {
-                    let Some(done) = open.pop() else {
-                        return Err(unreadable("it is not well-formed"));
-                    };
-                    match open.last_mut() {
-                        Some(parent) => parent.children.push(done),
-                        None => return Ok(done),
-                    }
-                }
-                Event::DocType(_) => {
-                    return Err(unreadable("it holds a DOCTYPE, which is refused"));
-                }
-                Event::Eof => return Err(unreadable("it breaks off, or is no XML")),
-                _ => {}
-            }
-        }
-    }
-
-    fn start(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Self> {
-        let space = |result: ResolveResult<'_>| match result {
-            ResolveResult::Bound(space) => space.into_inner().to_owned(),
-            _ => String::new(),
-        };
-        let resolver = reader.resolver();
-        let (bound, name) = resolver.resolve_element(start.name());
-        let mut tree = Self {
-            space: space(bound),
-            name: name.into_inner().to_owned(),
-            ..Self::default()
-        };
-        for attribute in start.attributes() {
-            let attribute = attribute.map_err(|_| unreadable("it is not well-formed"))?;
-            let name = attribute.key.into_inner();
-            let value = attribute
-                .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|_| unreadable("it refers to an entity"))?;
-            let value = if matches!(name, "type" | "element" | "message" | "ref") {
-                let (bound, local) = resolver.resolve_element(QName(&value));
-                format!("{{{}}}{}", space(bound), local.into_inner())
-            } else {
-                value.into_owned()
-            };
-            tree.attributes.push((name.to_owned(), value));
-        }
-        Ok(tree)
     }
 }
 

@@ -4,8 +4,8 @@
 //! that the schema does not know follow the known ones. A contact's `password` is never sent; its `username` only when
 //! the document holds one, which only a mapping can have put there. It must not decide what a record holds.
 
-use super::envelope::{SOAP_11, SOAP_12, is_xml_char};
 use super::schema::{CONTACT, Field, Kind, NAMESPACE, NO_DATE};
+use super::tokens::{SOAP_11, SOAP_12, is_xml_char};
 use crate::model::{Document, Error, Node, Result, Stamp};
 use crate::remote::LookUp;
 

@@ -19,9 +19,12 @@ mod feed;
 #[cfg(test)]
 mod feed_tests;
 mod outcome;
+mod record;
 mod schema;
 mod seam;
+mod tokens;
 mod transport;
+mod tree;
 mod vocabulary;
 pub mod wire;
 #[cfg(test)]
@@ -45,10 +48,7 @@ pub use encode::{
     BEGINNING, Login, SoapVersion, encode_delete, encode_list, encode_look_up,
     encode_update_insert, is_sendable, look_up_operation,
 };
-pub use envelope::{
-    Answer, AnswerLimits, DEFAULT_ATTRIBUTES_MAX, DEFAULT_DEPTH_MAX, DEFAULT_ELEMENTS_MAX,
-    DEFAULT_RECORD_MAX, DEFAULT_TEXT_MAX, Fault,
-};
+pub use envelope::{Answer, Fault};
 pub use fault::{Meaning, meaning, sentence};
 pub use feed::{
     DEFAULT_ATTEMPT_PAUSE, DEFAULT_ATTEMPTS, DEFAULT_PAGE_BUDGET, DEFAULT_PREFETCH,
@@ -56,6 +56,10 @@ pub use feed::{
 };
 pub use outcome::{Asker, Reply, delete_outcome, list_outcome, look_up_outcome, push_outcome};
 pub use schema::{NAMESPACE, NO_DATE};
+pub use tokens::{
+    AnswerLimits, DEFAULT_ATTRIBUTES_MAX, DEFAULT_DEPTH_MAX, DEFAULT_ELEMENTS_MAX,
+    DEFAULT_RECORD_MAX, DEFAULT_TEXT_MAX, PIECES_PER_ELEMENT,
+};
 pub use transport::{CallLimits, Surroundings};
 pub use vocabulary::vocabulary;
 

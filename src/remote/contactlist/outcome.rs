@@ -7,8 +7,9 @@ use super::decode::{
     ListAnswer, Reading, decode_delete, decode_fault, decode_list, decode_look_up,
     decode_update_insert,
 };
-use super::envelope::{Answer, Fault, flaw, is_utf8};
+use super::envelope::{Answer, Fault};
 use super::fault::{Meaning, meaning, sentence};
+use super::tokens::{flaw, is_utf8};
 use crate::model::{Error, Result};
 use crate::remote::{Deleted, Found, Pushed};
 

@@ -6,8 +6,9 @@ use proptest::test_runner::RngSeed;
 
 use super::decode::{Reading, decode_list};
 use super::encode::{Login, SoapVersion, encode_update_insert};
-use super::envelope::{Answer, AnswerLimits};
+use super::envelope::Answer;
 use super::schema::{CONTACT, Field, Kind};
+use super::tokens::AnswerLimits;
 use super::wire;
 use crate::model::{Document, Node, RemoteItem};
 
