@@ -9,17 +9,14 @@ use super::bridge::{Bridge, Purpose, Site, load_mapping, site};
 use super::exit::Exit;
 use super::logging::{complain, with_causes};
 use super::output::{Output, table};
-use super::project;
 use super::world::RealWorld;
-use crate::config::{BridgeSettings, Settings};
+use super::{project, status};
+use crate::config::{BridgeSettings, RemoteSettings, Settings};
 use crate::local::{JournalState, Local};
 use crate::model::{Error, ErrorKind, Result, World};
 use crate::remote::Remote;
-use crate::remote::contactlist::Calls;
+use crate::remote::contactlist::{Calls, SoapVersion, compare_description};
 use crate::state;
-
-/// A service description larger than this is something else; the vendor's has 100 KB.
-const DEFAULT_DESCRIPTION_MAX: u64 = 4 << 20;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -178,6 +175,13 @@ async fn look_at(
 
 fn state_of(bridge: &Bridge<'_>, findings: &mut Findings) {
     let name = &bridge.settings.name;
+    if let Some(error) = status::last_error(&bridge.location, name) {
+        findings.warn(
+            "state",
+            "W-LAST-RUN",
+            format!("the last run failed: {error}"),
+        );
+    }
     match (
         state::holder(&bridge.location, name),
         state::exists(&bridge.location, name),
@@ -278,16 +282,25 @@ async fn remote_of(
     world: &RealWorld,
     findings: &mut Findings,
 ) {
-    match remote.calls().description(DEFAULT_DESCRIPTION_MAX).await {
-        Ok(reply) if reply.status == 200 => findings.ok(
-            "description",
-            format!("the service describes itself ({} bytes)", reply.body.len()),
-        ),
-        Ok(reply) => findings.warn(
-            "description",
-            "W-DESCRIPTION",
-            format!("the service gives no description (status {})", reply.status),
-        ),
+    let version = match &settings.remote {
+        RemoteSettings::ContactList(remote) if remote.soap == crate::config::SoapVersion::V11 => {
+            SoapVersion::V11
+        }
+        _ => SoapVersion::V12,
+    };
+    match compare_description(remote.calls(), version).await {
+        Ok(differences) if differences.is_empty() => {
+            findings.ok("description", "the service describes itself as we know it")
+        }
+        Ok(differences) => {
+            for difference in differences {
+                findings.warn("description", "W-WSDL", difference);
+            }
+        }
+        // A site that describes itself to nobody may still serve.
+        Err(error) if error.code() == "E-WSDL" => {
+            findings.warn("description", "W-WSDL", with_causes(&error))
+        }
         Err(error) => findings.error("description", &error),
     }
     // The smallest question that needs the credentials: what changed from now on.

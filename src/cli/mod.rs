@@ -7,6 +7,7 @@ mod args;
 mod bridge;
 mod check;
 mod completions;
+mod demo;
 mod exit;
 mod held;
 mod init;
@@ -122,9 +123,9 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         } => state_move::run(config, &bridge, &to, global.shows_progress(), output).await,
         Command::Links { action } => links::run(config, action, output).await,
         Command::Check { offline } => check::run(config, offline, output).await,
+        Command::Demo { kind, keep } => demo::run(&global, kind, keep, output).await,
         Command::Status => status::run(config, output),
         Command::Simulate { kind } => simulate::run(kind, output).await,
-        _ => Err(not_in_this_version("this command")),
     }
 }
 

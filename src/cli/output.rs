@@ -23,6 +23,11 @@ impl Output {
         Self { format }
     }
 
+    /// Whether results are a JSON document.
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Prints `document` as JSON, or else what `text` makes of it.
     pub fn report<T: Serialize>(self, document: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         match self.format {

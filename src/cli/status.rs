@@ -93,6 +93,11 @@ fn read(location: &StateLocation, bridge: &str) -> Option<Left> {
     serde_json::from_slice(&json).ok()
 }
 
+/// What the last run ended with, if it failed.
+pub fn last_error(location: &StateLocation, bridge: &str) -> Option<String> {
+    read(location, bridge)?.error
+}
+
 /// The word of the report for an outcome.
 pub fn name(outcome: Outcome) -> &'static str {
     match outcome {

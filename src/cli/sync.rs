@@ -304,7 +304,14 @@ pub fn bridge_text(report: &BridgeReport) -> String {
         }
     }
     let waiting = [
-        (report.conflicts, "fields in conflict"),
+        (
+            report.conflicts,
+            if report.conflicts == 1 {
+                "field in conflict"
+            } else {
+                "fields in conflict"
+            },
+        ),
         (report.review, "waiting in review"),
         (report.quarantined, "waiting in quarantine"),
     ];

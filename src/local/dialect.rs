@@ -227,7 +227,7 @@ impl Dialect {
             ("delete", String::new(), note("OLD", "")),
         ];
         bodies.map(|(event, when, body)| {
-            let name = format!("contactbridge/{bridge}/{table}/{event}");
+            let name = format!("{}{table}/{event}", self.trigger_prefix(bridge));
             let rest = format!(
                 "AFTER {} ON {} FOR EACH ROW{when} BEGIN {body} END",
                 event.to_uppercase(),
@@ -240,6 +240,11 @@ impl Dialect {
             );
             (name, text)
         })
+    }
+
+    /// How the names of all triggers of a bridge begin.
+    pub(super) fn trigger_prefix(self, bridge: &str) -> String {
+        format!("contactbridge/{bridge}/")
     }
 
     /// Whether the text of a trigger is one that [`Dialect::journal_triggers`] made, for whatever mapping.

@@ -2,6 +2,8 @@
 //!
 //! It chooses candidates for a match, never a match: the caller compares those as the mapping says.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 
 use crate::model::{Cell, ColumnKind};
@@ -40,23 +42,35 @@ pub(super) fn fold_cell(kind: ColumnKind, cell: &Cell) -> Option<u32> {
 }
 
 fn fold_text(text: &str) -> String {
-    let text: String = text.nfkd().collect();
+    let text: Cow<'_, str> = if text.is_ascii() {
+        text.into()
+    } else {
+        text.nfkd().collect()
+    };
     if let Some(digits) = phone_digits(&text) {
         return digits;
     }
     match text.rsplit_once('@') {
         // Domains in Unicode and in their ASCII form are the same; an impossible one is folded like any other text.
-        Some((local, domain)) => {
+        Some((local, domain)) if !domain.is_ascii() => {
             let domain: String = domain.nfc().collect();
             let ascii = idna::domain_to_ascii(domain.trim()).unwrap_or(domain);
             format!("{}@{}", letters(local), letters(&ascii))
         }
+        Some((local, domain)) => format!("{}@{}", letters(local), letters(domain)),
         None => letters(&text),
     }
 }
 
 /// Letters and digits without case, accents and everything between them.
 fn letters(text: &str) -> String {
+    if text.is_ascii() {
+        return text
+            .bytes()
+            .filter(u8::is_ascii_alphanumeric)
+            .map(|letter| char::from(letter.to_ascii_lowercase()))
+            .collect();
+    }
     text.nfkd()
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)

@@ -58,8 +58,18 @@ impl Mapping {
 
     /// Whether this mapping serves a bridge of `direction`.
     ///
-    /// `E-MAP-IDENTITY` when it pushes and no field can address a contact, `E-MAP-DIRECTION` when the kind can't be written.
+    /// `E-MAP-KEY` when the key is the e-mail address, `E-MAP-IDENTITY` when it pushes and no field can address a contact,
+    /// `E-MAP-DIRECTION` when the kind can't be written.
     pub fn check_direction(&self, direction: Direction) -> Result<()> {
+        if let Some(field) = self.layout.key_field.map(|at| &self.fields[at])
+            && field.role == Role::Email
+        {
+            let message = format!(
+                "{}: the key column \"{}\" holds the e-mail address; keys are kept readable in the state, so key the table by another column",
+                self.file, field.column
+            );
+            return Err(Error::config("E-MAP-KEY", message));
+        }
         if !direction.pushes() {
             return Ok(());
         }

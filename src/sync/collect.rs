@@ -3,7 +3,7 @@
 //! It compares digests and sorts; what a change means is decided by the plan. Nothing is written here, except in a first
 //! load, whose pages are applied as they come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::local::{Local, LocalChanges};
@@ -330,6 +330,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut known_until: Option<Vec<u8>> = None;
         let mut known_ended = false;
         let (mut after, mut live) = (None, 0);
+        let dirty: HashSet<Vec<u8>> = run.dirty_local.iter().map(LocalKey::to_bytes).collect();
         let mut differing = Vec::new();
         let mut gone = Vec::new();
         loop {
@@ -366,7 +367,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     None
                 };
                 live += u64::from(!marked);
-                if agreed == Some(digest) && !marked {
+                let dirty = !dirty.is_empty() && dirty.contains(&key);
+                if agreed == Some(digest) && !marked && !dirty {
                     collected.unchanged_local += 1;
                 } else if linked || !marked {
                     differing.push(LocalKey::from_bytes(&key).ok_or_else(super::memory::corrupt)?);
@@ -480,14 +482,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
             }
         }
-        let mut keys: Vec<LocalKey> = run
-            .dirty_local
-            .iter()
-            .filter(|key| !collected.new_local.contains_key(key))
-            .cloned()
-            .collect();
-        keys.sort();
-        self.sort_rows(run, keys, collected).await?;
+        if collected.live_rows.is_none() {
+            let mut keys: Vec<LocalKey> = run.dirty_local.iter().cloned().collect();
+            keys.sort();
+            self.sort_rows(run, keys, collected).await?;
+        }
         self.fetch_rows_of_pairs(collected).await
     }
 

@@ -33,12 +33,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     ) -> Option<(&'static str, String)> {
         let identity = &run.identity;
         let has = |field: Option<usize>| {
-            field.is_some_and(|field| {
-                run.fields[field].direction.pushes() && local.value(field).is_some()
-            })
+            field.is_some_and(|field| run.fields[field].pushes() && local.value(field).is_some())
         };
         let made = identity.external_field.is_some_and(|field| {
-            run.fields[field].direction.pushes() && self.mapping.fields[field].generates
+            run.fields[field].pushes() && self.mapping.fields[field].generates
         });
         let email = has(identity.email_field) && local.email.is_some();
         if has(identity.external_field) || made || email {
@@ -150,7 +148,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let external = run
                 .identity
                 .external_field
-                .filter(|&field| run.fields[field].direction.pushes());
+                .filter(|&field| run.fields[field].pushes());
             let has = external
                 .and_then(|field| local.value(field))
                 .map(str::to_owned);
@@ -249,7 +247,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut document = self.remote.blank();
         let mut given = vec![false; run.fields.len()];
         for field in 0..run.fields.len() {
-            if !run.fields[field].direction.pushes() || local.values[field].is_err() {
+            if !run.fields[field].pushes() || local.values[field].is_err() {
                 continue;
             }
             let value = local
@@ -476,9 +474,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             _ => None,
                         }
                     }
-                    None if local.value(field).is_none()
-                        && run.fields[field].direction.pushes() =>
-                    {
+                    None if local.value(field).is_none() && run.fields[field].pushes() => {
                         Some(Base {
                             local: sent_row,
                             remote: shown,

@@ -16,6 +16,20 @@ pub struct FieldRule {
     pub direction: Direction,
     /// Who wins.
     pub policy: ConflictPolicy,
+    /// The field's own direction and the bridge's exclude each other (a template in a bridge that only pushes): nothing flows.
+    pub idle: bool,
+}
+
+impl FieldRule {
+    /// Whether values of this field flow into the database.
+    pub fn pulls(self) -> bool {
+        !self.idle && self.direction.pulls()
+    }
+
+    /// Whether values of this field flow to the remote.
+    pub fn pushes(self) -> bool {
+        !self.idle && self.direction.pushes()
+    }
 }
 
 /// Which of two edits is the later one, by the records' own times.
@@ -157,6 +171,14 @@ pub struct Sight {
 
 /// Table F, row by row.
 pub fn merge_field(rule: FieldRule, sight: Sight, circumstances: Circumstances) -> Flow {
+    if rule.idle {
+        // F13: the base follows what both show, so that the field never looks changed.
+        let settled = sight.base.is_some_and(|base| {
+            base.local == sight.local
+                && sight.remote.is_none_or(|(remote, _)| remote == base.remote)
+        });
+        return if settled { Flow::Keep } else { Flow::Agree };
+    }
     let Some(base) = sight.base else {
         return first_meeting(rule, sight, circumstances);
     };
@@ -172,8 +194,8 @@ pub fn merge_field(rule: FieldRule, sight: Sight, circumstances: Circumstances) 
         return match (side, equal, local_changed || remote_changed) {
             (_, true, true) => Flow::Agree,
             (_, _, false) => Flow::Keep,
-            (Side::Remote, false, _) if rule.direction.pushes() => Flow::ToRemote,
-            (Side::Local, false, _) if rule.direction.pulls() && remote_known => Flow::ToLocal,
+            (Side::Remote, false, _) if rule.pushes() => Flow::ToRemote,
+            (Side::Local, false, _) if rule.pulls() && remote_known => Flow::ToLocal,
             _ => Flow::Keep,
         };
     }
@@ -268,7 +290,11 @@ mod tests {
     };
 
     fn rule(direction: Direction, policy: ConflictPolicy) -> FieldRule {
-        FieldRule { direction, policy }
+        FieldRule {
+            direction,
+            policy,
+            idle: false,
+        }
     }
 
     /// Values are small numbers, 0 is empty; the base is (local, remote).
@@ -501,6 +527,27 @@ mod tests {
                 "{story}"
             );
         }
+    }
+
+    #[test]
+    fn f13_a_field_that_its_bridge_excludes_never_flows_and_never_looks_changed() {
+        let idle = FieldRule {
+            idle: true,
+            ..rule(Direction::Push, ConflictPolicy::Newest)
+        };
+        assert_eq!(
+            merge_field(idle, sight(1, Some(2), None), CALM),
+            Flow::Agree
+        );
+        assert_eq!(
+            merge_field(idle, sight(1, Some(2), Some((1, 2))), CALM),
+            Flow::Keep
+        );
+        assert_eq!(
+            merge_field(idle, sight(3, None, Some((1, 2))), CALM),
+            Flow::Agree
+        );
+        assert!(!idle.pushes() && !idle.pulls());
     }
 
     #[test]

@@ -210,9 +210,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.recover(run).await?;
         let collected = self.collect(run).await?;
         let tasks = self.plan(run, collected).await?;
+        if options.dry {
+            // Before the guards: whoever is to accept what one of them would stop must see it.
+            run.plan = self.describe(run, &tasks);
+        }
         self.check_guards(run, &tasks).await?;
         if options.dry {
-            run.plan = self.describe(run, &tasks);
             return Ok(());
         }
         self.apply(run, tasks).await?;

@@ -168,7 +168,7 @@ fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Ste
 /// Whether the row shows an edit that would flow to the remote; while a conflict is `waiting`, also what never agreed.
 pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView, waiting: bool) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
-        rule.direction.pushes()
+        rule.pushes()
             && row.values[field].is_ok()
             && link
                 .bases
@@ -187,7 +187,7 @@ pub fn remote_edited(
     waiting: bool,
 ) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
-        rule.direction.pulls()
+        rule.pulls()
             && contact.values[field].is_ok()
             && link
                 .bases
@@ -236,6 +236,7 @@ mod tests {
     use crate::sync::merge::Newer;
 
     const RULES: [FieldRule; 1] = [FieldRule {
+        idle: false,
         direction: Direction::Both,
         policy: ConflictPolicy::Newest,
     }];

@@ -52,7 +52,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             match fresh {
                 Fresh::Record(record) => match self.compose(run, task, &link, record, &shared) {
                     Composed::Send(sending) => {
-                        self.keep_losers(run, &sending.task, &mut losers);
+                        self.keep_losers(run, &sending.task, super::Side::Local, &mut losers);
                         sendings.push(*sending);
                     }
                     Composed::Settle(task) => settled.push(*task),
@@ -395,14 +395,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.extra
                 .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
         }
-        if let Some(reason) = refused {
-            let fields = (0..intent.sent.len())
-                .filter(|&field| intent.sent[field].is_some())
-                .collect();
+        // What landed is settled, whatever the answer said: a service may do the work and stumble afterwards.
+        if let Some(reason) = refused.filter(|_| !judged.missed.is_empty()) {
             task.holds.push(Hold {
                 code: "E-REMOTE-REFUSED",
                 reason: format!("The CRM refused the record: {reason}"),
-                fields,
+                fields: judged.missed,
             });
         } else if !judged.missed.is_empty() {
             link.misses = link.misses.saturating_add(1);

@@ -111,16 +111,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run.reviews.insert(key, review);
     }
 
-    /// Keeps the values that a policy decided against, before they are overwritten.
-    pub(crate) fn keep_losers(&self, run: &Run, task: &Task, batch: &mut Batch) {
+    /// Keeps the values that a policy decided against, before they are overwritten: the ones of the side other than `winner`,
+    /// whose turn it is to be written. Each is kept once, although a record may be written on both sides.
+    pub(crate) fn keep_losers(&self, run: &Run, task: &Task, winner: Side, batch: &mut Batch) {
         let (Action::Settle(merged), Some(link), false) = (&task.action, &task.link, run.dry)
         else {
             return;
         };
         for (field, flow) in merged.flows.iter().enumerate() {
-            let Flow::Settled(winner) = flow else {
+            if *flow != Flow::Settled(winner) {
                 continue;
-            };
+            }
             let now = self.world.now();
             let key = [
                 &now.timestamp_micros().to_be_bytes()[..],
@@ -142,7 +143,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 content: 0,
                 sealed: self.seal(&key, &self.pair_values(task, &[field])),
                 decision: task.take.map(Decision::Take),
-                settled: Some((now, Some(*winner))),
+                settled: Some((now, Some(winner))),
             };
             put_json(batch, Table::Settled, key, &review);
         }

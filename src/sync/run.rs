@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::local::{Fence, Local};
-use crate::model::{Digest, Error, ErrorKind, LocalKey, RemoteId, Stamp, World};
+use crate::model::{Digest, Direction, Error, ErrorKind, LocalKey, RemoteId, Stamp, World};
 use crate::remote::{Remote, ScanEnd};
 use crate::state::{Batch, Durable, StateStore};
 
@@ -264,9 +264,13 @@ impl Run {
                 .mapping
                 .fields
                 .iter()
-                .map(|field| FieldRule {
-                    direction: narrow(engine.rules.direction, field.direction),
-                    policy: field.conflicts.unwrap_or(engine.rules.conflicts),
+                .map(|field| {
+                    let (direction, idle) = narrow(engine.rules.direction, field.direction);
+                    FieldRule {
+                        direction,
+                        idle,
+                        policy: field.conflicts.unwrap_or(engine.rules.conflicts),
+                    }
                 })
                 .collect(),
             identity: Identity {
@@ -366,14 +370,11 @@ fn summed(counts: Counts) -> Counts {
     }
 }
 
-/// A field can only narrow its bridge's direction.
-fn narrow(
-    bridge: crate::model::Direction,
-    field: Option<crate::model::Direction>,
-) -> crate::model::Direction {
-    use crate::model::Direction::Both;
+/// A field can only narrow its bridge's direction; one that would turn it round does not flow at all.
+fn narrow(bridge: Direction, field: Option<Direction>) -> (Direction, bool) {
     match (bridge, field) {
-        (Both, Some(field)) => field,
-        (bridge, _) => bridge,
+        (Direction::Both, Some(field)) => (field, false),
+        (bridge, None | Some(Direction::Both)) => (bridge, false),
+        (bridge, Some(field)) => (bridge, bridge != field),
     }
 }

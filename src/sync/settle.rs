@@ -54,7 +54,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (mut writes, mut waiting) = (Vec::new(), Vec::new());
         let (mut batch, mut losers) = (Batch::new(), Batch::new());
         for mut task in tasks {
-            self.keep_losers(run, &task, &mut losers);
+            self.keep_losers(run, &task, super::Side::Remote, &mut losers);
             match self.row_write(run, &mut task).await? {
                 Some(write) => {
                     writes.push(write);
@@ -167,7 +167,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         .flatten()
                 {
                     let fields: Vec<usize> = (0..run.fields.len())
-                        .filter(|&field| run.fields[field].direction.pulls())
+                        .filter(|&field| run.fields[field].pulls())
                         .collect();
                     let children = self.child_sets(link, &remote);
                     let link_row = Some(self.link_row(run, row.key.clone(), link, Some(&remote)));
@@ -229,7 +229,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     fn new_row(&self, run: &Run, remote: &RemoteView, holds: &mut Vec<Hold>) -> Vec<Option<Cell>> {
         use crate::mapping::Role;
         let pulled: Vec<usize> = (0..run.fields.len())
-            .filter(|&field| run.fields[field].direction.pulls())
+            .filter(|&field| run.fields[field].pulls())
             .collect();
         let mut cells: Vec<Option<Cell>> = vec![None; run.fields.len()];
         let mut values = vec![None; run.fields.len()];
@@ -247,7 +247,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let mut random = [0; 16];
             // An External ID that only we know can't be put on a contact without making a second one (H-27), so none is made up here.
             let made = if rule.generates
-                && !(rule.role == Role::ExternalId && run.fields[field].direction.pushes())
+                && !(rule.role == Role::ExternalId && run.fields[field].pushes())
             {
                 self.world.random(&mut random);
                 self.mapping.generate(field, &values, random)

@@ -4,6 +4,7 @@
 //! and so that an engine that panics or hangs harms nobody else.
 
 mod damage;
+mod disk;
 mod kill;
 mod model;
 mod power;

@@ -31,12 +31,12 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 }
 
 /// An image that is mounted, until it is dropped.
-struct Mounted {
-    place: PathBuf,
+pub struct Mounted {
+    pub place: PathBuf,
 }
 
 impl Mounted {
-    fn new(image: &Path, place: &Path) -> Result<Self, String> {
+    pub fn new(image: &Path, place: &Path) -> Result<Self, String> {
         fs::create_dir_all(place).map_err(|error| error.to_string())?;
         run("mount", &["-o", "loop", text(image), text(place)])?;
         Ok(Self {
@@ -57,19 +57,18 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a temporary path is text")
 }
 
-fn new_image(path: &Path) -> Result<(), String> {
+pub fn new_image(path: &Path, bytes: u64) -> Result<(), String> {
     let image = fs::File::create(path).map_err(|error| error.to_string())?;
-    image
-        .set_len(IMAGE_BYTES)
-        .map_err(|error| error.to_string())?;
+    image.set_len(bytes).map_err(|error| error.to_string())?;
     drop(image);
     run("mkfs.ext4", &["-q", "-F", text(path)])
 }
 
 /// Whether this process may mount at all; says so where it may not. Under `CI` that is a failure.
-fn may_mount(directory: &Path) -> bool {
+pub fn may_mount(directory: &Path) -> bool {
     let image = directory.join("probe.img");
-    let tried = new_image(&image).and_then(|()| Mounted::new(&image, &directory.join("probe")));
+    let tried = new_image(&image, IMAGE_BYTES)
+        .and_then(|()| Mounted::new(&image, &directory.join("probe")));
     match tried {
         Ok(_) => true,
         Err(reason) => {
@@ -102,7 +101,7 @@ fn cut(
 ) -> (u64, PathBuf) {
     let image = directory.join("disk.img");
     let _ = fs::remove_file(&image);
-    new_image(&image).unwrap();
+    new_image(&image, IMAGE_BYTES).unwrap();
     let disk = Mounted::new(&image, &directory.join("disk")).unwrap();
     let state = disk.place.join("state");
     fs::create_dir(&state).unwrap();

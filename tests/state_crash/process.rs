@@ -229,7 +229,10 @@ fn write_for_ever(location: &StateLocation, habits: &Habits) {
             let reopen = habits.reopen > 0 && number % habits.reopen == 0;
             while waiting.len() >= habits.window.max(1) || (reopen && !waiting.is_empty()) {
                 let (first, durable) = waiting.pop_front().expect("one waits");
-                durable.await.expect("a commit");
+                if let Err(error) = durable.await {
+                    println!("child: failed {error}");
+                    return;
+                }
                 println!("child: durable {first}");
             }
             if reopen {

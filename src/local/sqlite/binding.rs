@@ -3,9 +3,9 @@
 
 use rusqlite::Connection;
 
+use super::DIALECT;
 use super::schema::{self, ColumnShape, Found, TableShape};
 use super::value::is_mark_sql;
-use crate::local::dialect::Dialect;
 use crate::local::problem::{Problem, suggestion};
 use crate::model::{ChangeMethod, ChildLayout, Layout};
 
@@ -26,7 +26,7 @@ pub(super) struct Binding {
     pub(super) deleted: Option<ColumnShape>,
     /// The child tables; `None` for one that the next run will make.
     pub(super) children: Vec<Option<ChildBinding>>,
-    /// Whether the database has triggers that are not ours: then a write may change more than it says.
+    /// Whether the database has triggers beside those of this bridge: then a write may change more than it says.
     pub(super) foreign_triggers: bool,
     /// Whether the journal's table stands.
     pub(super) journal_stands: bool,
@@ -68,7 +68,12 @@ pub(super) fn table_name(table: &str) -> &str {
 }
 
 /// Lays `layout` over the database; `may_miss`: tables and columns may be missing, because the next run makes them.
-pub(super) fn bind(conn: &Connection, layout: &Layout, may_miss: bool) -> rusqlite::Result<Bound> {
+pub(super) fn bind(
+    conn: &Connection,
+    bridge: &str,
+    layout: &Layout,
+    may_miss: bool,
+) -> rusqlite::Result<Bound> {
     let mut problems = Vec::new();
     let shape = table(conn, &layout.table, may_miss, &mut problems)?;
     let mut children = Vec::with_capacity(layout.children.len());
@@ -98,8 +103,8 @@ pub(super) fn bind(conn: &Connection, layout: &Layout, may_miss: bool) -> rusqli
     };
     check_columns(layout, &shape, &fields, &mut problems);
     let foreign_triggers = conn
-        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE 'contactbridge/%'")?
-        .exists([])?;
+        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND substr(name, 1, length(?1)) <> ?1")?
+        .exists([DIALECT.trigger_prefix(bridge)])?;
     let binding = shape.column(&layout.key).cloned().map(|key| {
         let journal_stands = matches!(
             schema::find(conn, "contactbridge_journal"),
@@ -292,7 +297,7 @@ fn statements(
     changed: Option<ColumnShape>,
 ) -> Binding {
     // Every column is qualified: SQLite takes an unqualified quoted name that it does not know for a text.
-    let dialect = Dialect::Sqlite;
+    let dialect = DIALECT;
     let qualified = |column: &ColumnShape| format!("t.{}", dialect.name(&column.name));
     let optional =
         |column: &Option<ColumnShape>| column.as_ref().map_or_else(|| "NULL".to_owned(), qualified);

@@ -7,8 +7,9 @@ use rusqlite::{ToSql, params};
 
 use super::DIALECT;
 use super::binding::ChildBinding;
+use super::statement::{Trouble, insert_text, on_row, refused, sets, storable};
 use super::value::cell;
-use super::write::{Trouble, Writer, insert_text, on_row, refused, sets, storable};
+use super::write::Writer;
 use crate::local::ChildSet;
 use crate::local::digest::plain;
 use crate::model::{Cell, Digest, LocalKey};

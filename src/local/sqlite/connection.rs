@@ -9,6 +9,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::model::{Error, Result};
 
+/// Pages in the write-ahead log before they are moved to the file: four times SQLite's default, or a first load would move
+/// them with every third transaction.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
 /// What holds for every connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
@@ -78,6 +82,7 @@ fn connect(path: &Path, flags: OpenFlags, manner: Manner) -> Result<Connection> 
         conn.pragma_update(None, "synchronous", "FULL")?;
         conn.pragma_update(None, "foreign_keys", true)?;
         conn.pragma_update(None, "cache_size", -i64::from(manner.cache_kib))?;
+        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         // The first read tells whether it is a database at all.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(conn)

@@ -83,6 +83,15 @@ pub(super) fn state(
     Ok(found)
 }
 
+/// Whether triggers of the bridge stand, for whatever table.
+pub(super) fn is_left_over(conn: &Connection, bridge: &str) -> bool {
+    conn.prepare(
+        "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND substr(name, 1, length(?1)) = ?1",
+    )
+    .and_then(|mut statement| statement.exists([super::DIALECT.trigger_prefix(bridge)]))
+    .unwrap_or(false)
+}
+
 /// Makes the triggers anew, inside the caller's transaction; the memory begins here.
 pub(super) fn install(conn: &Connection, bridge: &str, layout: &Layout) -> rusqlite::Result<()> {
     let table = table_name(&layout.table);

@@ -51,25 +51,30 @@ pub(super) fn put_meta(
     Ok(())
 }
 
-/// Notes a transaction, and forgets all but the newest `kept`.
+/// Notes a transaction under the next number of its epoch, and forgets all but the newest `kept`. The write lock is held, so
+/// the number is nobody else's.
 pub(super) fn note_applied(
     conn: &Connection,
     bridge: &str,
     epoch: u64,
-    operation: u64,
     kept: u32,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
+    let operation: i64 = conn
+        .prepare_cached(
+            "SELECT coalesce(max(operation), 0) + 1 FROM contactbridge_applied WHERE bridge = ?1 AND epoch = ?2",
+        )?
+        .query_row(params![bridge, signed(epoch)], |row| row.get(0))?;
     conn.prepare_cached(&format!(
         "INSERT INTO contactbridge_applied (bridge, epoch, operation, applied_at) VALUES (?1, ?2, ?3, {NOW_TEXT})"
     ))?
-    .execute(params![bridge, signed(epoch), signed(operation)])?;
+    .execute(params![bridge, signed(epoch), operation])?;
     conn.prepare_cached(
         "DELETE FROM contactbridge_applied WHERE bridge = ?1 AND (epoch, operation) <= \
          (SELECT epoch, operation FROM contactbridge_applied WHERE bridge = ?1 \
           ORDER BY epoch DESC, operation DESC LIMIT 1 OFFSET ?2)",
     )?
     .execute(params![bridge, kept.max(1)])?;
-    Ok(())
+    Ok(number(operation))
 }
 
 /// Whether a transaction took place.

@@ -7,74 +7,38 @@ mod binding;
 mod children;
 mod column;
 mod connection;
+mod describe;
 mod feed;
 mod find;
 mod journal;
 mod links;
+mod options;
 mod prepare;
 mod schema;
 mod sink;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod value;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use self::binding::Binding;
 use self::connection::{Manner, failure};
 use super::dialect::Dialect;
 use super::digest::RowDigester;
-use super::problem::{Description, JournalState, Problem, refuse};
+use super::problem::{Problem, refuse};
 use super::{Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome, RowWrite};
-use crate::model::{ChangeMethod, Digest, Error, Layout, LocalKey, RemoteId, Result, Vault};
+use crate::model::{Digest, Error, Layout, LocalKey, RemoteId, Result, Vault};
 
-/// How long a statement waits for another program's lock: longer than any sane transaction of theirs, shorter than cron's patience.
-pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Page cache of the connection: the upper levels of the tables of some million rows fit in.
-pub const DEFAULT_CACHE_KIB: u32 = 16 * 1024;
-/// Changed keys that are handed over at a time; beyond it a scan is cheaper and needs no memory.
-pub const DEFAULT_MAX_CHANGED_KEYS: usize = 100_000;
-/// How far behind the newest time `changes: {column}` reads again: a program may take that long from writing down the time to
-/// its commit. What is read again unchanged costs a comparison.
-pub const DEFAULT_COLUMN_OVERLAP: Duration = Duration::from_secs(120);
-/// Rows up to which `find` keeps an index in memory (about 32 bytes a row and field); beyond it each call reads the table.
-pub const DEFAULT_FIND_INDEX_ROWS: u64 = 2_000_000;
-/// Operation ids kept in `contactbridge_applied`: only the newest is ever asked for, the others are for a person who looks.
-pub const DEFAULT_APPLIED_KEPT: u32 = 64;
-
-/// Limits of a [`SqliteLocal`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SqliteOptions {
-    /// How long a statement waits for another program's lock.
-    pub busy_timeout: Duration,
-    /// Page cache in KiB.
-    pub cache_kib: u32,
-    /// Changed keys that [`Local::changes`] hands over; beyond it answers `ScanNeeded`.
-    pub max_changed_keys: usize,
-    /// How far behind its position `changes: {column}` reads again; at least a second.
-    pub column_overlap: Duration,
-    /// Rows up to which [`Local::find`] keeps an index in memory.
-    pub find_index_rows: u64,
-    /// Operation ids kept in `contactbridge_applied`.
-    pub applied_kept: u32,
-}
-
-impl Default for SqliteOptions {
-    fn default() -> Self {
-        Self {
-            busy_timeout: DEFAULT_BUSY_TIMEOUT,
-            cache_kib: DEFAULT_CACHE_KIB,
-            max_changed_keys: DEFAULT_MAX_CHANGED_KEYS,
-            column_overlap: DEFAULT_COLUMN_OVERLAP,
-            find_index_rows: DEFAULT_FIND_INDEX_ROWS,
-            applied_kept: DEFAULT_APPLIED_KEPT,
-        }
-    }
-}
+pub use options::{
+    DEFAULT_APPLIED_KEPT, DEFAULT_BUSY_TIMEOUT, DEFAULT_CACHE_KIB, DEFAULT_COLUMN_OVERLAP,
+    DEFAULT_FIND_INDEX_ROWS, DEFAULT_MAX_CHANGED_KEYS, SqliteOptions,
+};
 
 /// One bridge's view of a SQLite file.
 pub struct SqliteLocal {
@@ -89,11 +53,9 @@ pub struct SqliteLocal {
     consumed: Option<i64>,
     /// Everything was made that the mapping names: what is missing from now on was taken away, and is no longer to be made.
     prepared: bool,
-    /// Transactions of this run, for their operation ids.
-    operations: u64,
     finder: find::Finder,
     /// Statement texts by the columns they name; of one binding.
-    texts: write::Texts,
+    texts: statement::Texts,
 }
 
 /// The open file.
@@ -125,7 +87,7 @@ impl SqliteLocal {
         vault: Vault,
         options: SqliteOptions,
     ) -> Result<Self> {
-        refuse(&names(&layout))?;
+        refuse(&describe::names(&layout))?;
         Ok(Self {
             path: path.into(),
             bridge: bridge.into(),
@@ -137,84 +99,8 @@ impl SqliteLocal {
             database: None,
             consumed: None,
             prepared: false,
-            operations: 0,
-            texts: write::Texts::default(),
+            texts: statement::Texts::default(),
         })
-    }
-
-    /// What stands in the database and all that is wrong with it, for `check`. Fails only where the file can't be read.
-    pub fn describe(&mut self) -> Result<Description> {
-        let mut problems = Vec::new();
-        let mut rows = None;
-        let journal = self.journal_state()?;
-        match self.database()? {
-            None => problems.extend(self.missing_file()),
-            Some(database) => {
-                problems.clone_from(&database.problems);
-                if database.conn.is_readonly("main").unwrap_or(false) {
-                    problems.push(Problem::fatal(
-                        "E-DB-READONLY",
-                        format!("{} can't be written to by this user", self.path.display()),
-                    ));
-                }
-            }
-        }
-        if !problems.iter().any(|problem| problem.fatal)
-            && let Some(reader) = self.reader()?
-        {
-            let found = reader.count_live().and_then(|live| {
-                let unnamed = reader.count_unnamed()?;
-                Ok((live, unnamed))
-            });
-            let (live, unnamed) = found.map_err(|error| failure(&self.path, &error))?;
-            rows = Some(live);
-            if unnamed > 0 {
-                problems.push(Problem::warning(
-                    "W-DB-KEY-VALUE",
-                    format!(
-                        "{}: {unnamed} rows are passed over, because their key is neither an integer nor a text",
-                        self.layout.table
-                    ),
-                ));
-            }
-        }
-        Ok(Description {
-            place: self.path.display().to_string(),
-            table: self.layout.table.clone(),
-            rows,
-            journal,
-            problems,
-        })
-    }
-
-    /// The state of the journal's triggers; `None` where the mapping finds changes in another way.
-    pub fn journal_state(&mut self) -> Result<Option<JournalState>> {
-        if self.layout.changes != ChangeMethod::Journal {
-            return Ok(None);
-        }
-        let (bridge, layout) = (self.bridge.clone(), self.layout.clone());
-        let path = self.path.clone();
-        match self.database()? {
-            Some(database) => journal::state(&database.conn, &bridge, &layout)
-                .map(Some)
-                .map_err(|error| failure(&path, &error)),
-            None => Ok(Some(JournalState::Missing)),
-        }
-    }
-
-    /// Installs the triggers of `changes: journal` (and our tables) where they don't stand as they should; true when it did.
-    pub fn install_journal(&mut self) -> Result<bool> {
-        self.install_triggers()
-    }
-
-    /// Takes this bridge's triggers and its entries in the journal away; true when there was anything.
-    pub fn remove_journal(&mut self) -> Result<bool> {
-        let (bridge, layout, path) = (self.bridge.clone(), self.layout.clone(), self.path.clone());
-        match self.database()? {
-            Some(database) => journal::remove(&mut database.conn, &bridge, &layout)
-                .map_err(|error| failure(&path, &error)),
-            None => Ok(false),
-        }
     }
 
     /// The open file with a binding as fresh as the schema; `None` while there is no file.
@@ -243,12 +129,21 @@ impl SqliteLocal {
         let bound = version(&conn).and_then(|version| {
             Ok((
                 version,
-                binding::bind(&conn, &self.layout, self.may_miss())?,
+                binding::bind(&conn, &self.bridge, &self.layout, self.may_miss())?,
             ))
         });
         let (version, bound) = bound.map_err(|error| failure(&self.path, &error))?;
+        if let Some(binding) = &bound.binding {
+            // Where only our own triggers stand, they need not fire here to have their notes taken out again. A trigger that is
+            // added later changes the schema, which is bound anew under the lock before anything is written.
+            conn.set_db_config(
+                DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
+                binding.foreign_triggers,
+            )
+            .map_err(|error| failure(&self.path, &error))?;
+        }
         self.finder.forget();
-        self.texts = write::Texts::default();
+        self.texts = statement::Texts::default();
         self.database = Some(Database {
             conn,
             version,
@@ -343,57 +238,6 @@ impl SqliteLocal {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// Names that no table and no column can have, and columns that are named twice.
-fn names(layout: &Layout) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut check = |table: &str, columns: Vec<&str>| {
-        let reserved = table.to_ascii_lowercase();
-        if table.is_empty() || table.contains('\0') {
-            problems.push(Problem::fatal("E-MAP-TABLE", "A table without a name"));
-        } else if reserved.starts_with("sqlite_") || reserved.starts_with("contactbridge_") {
-            problems.push(Problem::fatal(
-                "E-MAP-TABLE",
-                format!("{table}: tables of that name belong to SQLite or to the bridge itself"),
-            ));
-        }
-        for (at, column) in columns.iter().enumerate() {
-            if column.is_empty() || column.contains('\0') {
-                problems.push(Problem::fatal(
-                    "E-MAP-COLUMN",
-                    format!("{table}: a column without a name"),
-                ));
-            } else if columns[..at]
-                .iter()
-                .any(|other| other.eq_ignore_ascii_case(column))
-            {
-                problems.push(Problem::fatal(
-                    "E-MAP-COLUMN",
-                    format!("{table}.{column}: two rules write to it"),
-                ));
-            }
-        }
-    };
-    let fields = layout.columns.iter().map(|column| column.name.as_str());
-    let key = (layout.key_field.is_none()).then_some(layout.key.as_str());
-    check(
-        binding::table_name(&layout.table),
-        key.into_iter()
-            .chain(layout.deleted.as_deref())
-            .chain(fields)
-            .collect(),
-    );
-    for child in &layout.children {
-        let fields = child.columns.iter().map(|column| column.name.as_str());
-        check(
-            binding::table_name(&child.table),
-            std::iter::once(child.parent.as_str())
-                .chain(fields)
-                .collect(),
-        );
-    }
-    problems
 }
 
 fn version(conn: &Connection) -> rusqlite::Result<i64> {

@@ -36,7 +36,8 @@ impl SqliteLocal {
         let transaction =
             Transaction::new(&mut database.conn, TransactionBehavior::Immediate).map_err(at)?;
         // Another program may have made some of it since.
-        let bound = binding::bind(&transaction, &self.layout, self.layout.create).map_err(at)?;
+        let bound = binding::bind(&transaction, &self.bridge, &self.layout, self.layout.create)
+            .map_err(at)?;
         refuse(&bound.problems)?;
         complete(&transaction, &self.bridge, &self.layout).map_err(at)?;
         transaction.commit().map_err(at)?;

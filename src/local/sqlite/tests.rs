@@ -6,8 +6,11 @@ use tempfile::TempDir;
 use super::super::contract::{self, *};
 use super::value::cell;
 use super::*;
+use std::time::Duration;
+
 use crate::local::ChildSet;
-use crate::model::{Cell, ColumnKind, ErrorKind};
+use crate::local::problem::JournalState;
+use crate::model::{Cell, ChangeMethod, ColumnKind, ErrorKind};
 
 /// A database file of its own.
 struct File(TempDir);
@@ -653,6 +656,10 @@ async fn triggers_that_are_missing_altered_or_stale_are_noticed_and_replaced() {
         file.side("members", wider).journal_state().unwrap(),
         Some(JournalState::Stale)
     );
+    assert_eq!(
+        warnings(&mut file.side("members", layout())),
+        ["W-DB-JOURNAL"]
+    );
     assert!(side.remove_journal().unwrap());
     assert!(!side.remove_journal().unwrap());
     assert_eq!(
@@ -908,13 +915,11 @@ async fn whole_tables_are_read_along_the_key_without_sorting() {
 #[tokio::test]
 async fn operation_ids_are_kept_up_to_a_bound() {
     let file = file();
-    let options = SqliteOptions {
-        applied_kept: 3,
-        ..SqliteOptions::default()
-    };
-    let mut side = SqliteLocal::open(file.path(), "members", layout(), vault(), options).unwrap();
-    side.prepare().await.unwrap();
+    prepared(&file, layout()).await;
     for at in 0..7 {
+        // Each by a process of its own, in one epoch.
+        let mut side = file.side("members", layout());
+        side.options.applied_kept = 3;
         inserted(&mut side, &[insert(&at.to_string(), "a", at)]).await;
     }
     assert_eq!(

@@ -2,108 +2,19 @@
 //!
 //! What the database refuses about a row is an outcome; only what concerns the whole database is an error.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use rusqlite::{ErrorCode, ToSql};
 
-use super::schema::{Affinity, ColumnShape};
+use super::statement::{
+    Texts, Trouble, insert_text, mark, names, on_row, refused, sets, storable, unmarked, writable,
+};
 use super::value::read_key;
 use super::{DIALECT, Reader, links};
-use crate::local::dialect::NOW_TEXT;
 use crate::local::{ChildSet, LinkRow, Row, RowOutcome, RowWrite};
 use crate::model::{Cell, Digest, LocalKey, RemoteId, Vault};
 
-/// Texts of statements kept at a time. Mappings have few combinations of columns; more than this are made anew.
-const MAX_TEXTS: usize = 256;
-
 const LACKS_COLUMN: &str = "the table lacks a column of the mapping";
-
-/// Why a write did not go through.
-pub(super) enum Trouble {
-    /// The database refuses this row.
-    Refused { code: &'static str, reason: String },
-    /// The database can't go on.
-    Fatal(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Fatal(error)
-    }
-}
-
-pub(super) fn refused<T>(code: &'static str, reason: impl Into<String>) -> Result<T, Trouble> {
-    Err(Trouble::Refused {
-        code,
-        reason: reason.into(),
-    })
-}
-
-/// An error of running (not of preparing) a statement on one row.
-pub(super) fn on_row(error: rusqlite::Error) -> Trouble {
-    const BY_TRIGGER: i32 = 1811; // SQLITE_CONSTRAINT_TRIGGER: RAISE in a trigger, whose words may hold values.
-    let Some(inner) = error.sqlite_error() else {
-        return Trouble::Fatal(error);
-    };
-    let (code, reason) = match (inner.code, &error) {
-        // ON DELETE RESTRICT is a trigger inside SQLite.
-        (ErrorCode::ConstraintViolation, rusqlite::Error::SqliteFailure(_, Some(words)))
-            if words == "FOREIGN KEY constraint failed" =>
-        {
-            ("E-FIELD-CONSTRAINT", words.clone())
-        }
-        (ErrorCode::ConstraintViolation, _) if inner.extended_code == BY_TRIGGER => (
-            "E-FIELD-TRIGGER",
-            "a trigger of the database refuses the row".to_owned(),
-        ),
-        // SQLite names table and column, or the text of the constraint: nothing of the row.
-        (ErrorCode::ConstraintViolation, rusqlite::Error::SqliteFailure(_, Some(words))) => {
-            ("E-FIELD-CONSTRAINT", words.clone())
-        }
-        (ErrorCode::ConstraintViolation, _) => (
-            "E-FIELD-CONSTRAINT",
-            "a constraint of the database refuses the row".to_owned(),
-        ),
-        (ErrorCode::TypeMismatch, _) => (
-            "E-FIELD-TYPE",
-            "the key column takes integers only".to_owned(),
-        ),
-        (ErrorCode::TooBig, _) => (
-            "E-FIELD-SIZE",
-            "a value is larger than the database takes".to_owned(),
-        ),
-        (ErrorCode::Unknown, _) => (
-            "E-FIELD-TRIGGER",
-            "a trigger or an expression of the database fails on the row".to_owned(),
-        ),
-        _ => return Trouble::Fatal(error),
-    };
-    Trouble::Refused { code, reason }
-}
-
-/// Texts of INSERT and UPDATE statements by the columns they name.
-#[derive(Default)]
-pub(super) struct Texts(HashMap<(&'static str, usize, Vec<usize>), Arc<str>>);
-
-impl Texts {
-    pub(super) fn get(
-        &mut self,
-        kind: &'static str,
-        table: usize,
-        columns: &[usize],
-        make: impl FnOnce() -> String,
-    ) -> Arc<str> {
-        if self.0.len() >= MAX_TEXTS {
-            self.0.clear();
-        }
-        Arc::clone(
-            self.0
-                .entry((kind, table, columns.to_vec()))
-                .or_insert_with(|| make().into()),
-        )
-    }
-}
 
 /// What writing needs, inside a transaction.
 pub(super) struct Writer<'a> {
@@ -114,17 +25,31 @@ pub(super) struct Writer<'a> {
     pub(super) touched: HashSet<LocalKey>,
 }
 
-/// What a NOT NULL column gets where the mapping has no value.
-pub(super) fn storable<'a>(column: &ColumnShape, cell: &'a Cell) -> &'a Cell {
-    static EMPTY: Cell = Cell::Text(String::new());
-    if *cell == Cell::Null && column.not_null && column.affinity == Affinity::Text {
-        &EMPTY
-    } else {
-        cell
-    }
-}
-
 impl Writer<'_> {
+    /// Whether a refusal of this write leaves nothing of it behind, because only its first changing statement can be refused.
+    /// Then it needs no savepoint, which costs a copy of every page that the write touches.
+    pub(super) fn is_whole(&self, write: &RowWrite) -> bool {
+        let binding = self.reader.binding;
+        !binding.foreign_triggers
+            && match write {
+                RowWrite::Insert { children, .. } => children.is_empty() && binding.integer_key(),
+                RowWrite::Update {
+                    cells,
+                    children,
+                    link,
+                    ..
+                } => {
+                    let key = self.reader.layout.key_field;
+                    children.is_empty()
+                        && link.is_none()
+                        && !cells.iter().any(|(at, _)| Some(*at) == key)
+                }
+                RowWrite::Delete { .. } => binding.deleted.is_some(),
+                RowWrite::Link(_) => false,
+                RowWrite::Unlink(_) => true,
+            }
+    }
+
     pub(super) fn write(&mut self, write: &RowWrite) -> Result<RowOutcome, Trouble> {
         match write {
             RowWrite::Insert {
@@ -174,6 +99,9 @@ impl Writer<'_> {
             }
             links::remove(conn, bridge, &link.key)?;
         }
+        if let Some(external_id) = external_id {
+            self.free_external(external_id, None)?;
+        }
         let binding = self.reader.binding;
         let mut used = Vec::with_capacity(cells.len());
         let mut values: Vec<&Cell> = Vec::with_capacity(cells.len());
@@ -191,43 +119,59 @@ impl Writer<'_> {
             used.push(at);
             values.push(cell);
         }
-        let text = self.texts.get("insert", 0, &used, || {
-            insert_text(
-                &binding.table,
-                &names(&binding.fields, &used),
-                &format!(" RETURNING {}", DIALECT.name(&binding.key.name)),
-            )
-        });
-        let key = {
-            let mut statement = conn.prepare_cached(&text)?;
-            let mut rows = statement
-                .query(rusqlite::params_from_iter(values))
-                .map_err(on_row)?;
-            let mut key = LocalKey::Int(0);
-            let named = match rows.next().map_err(on_row)? {
-                Some(row) => read_key(row.get_ref(0)?, &mut key),
-                None => {
-                    return refused(
-                        "E-FIELD-TRIGGER",
-                        "a rule of the database passes the row over",
-                    );
-                }
-            };
-            rows.next().map_err(on_row)?;
-            if !named {
-                return refused(
-                    "E-FIELD-KEY",
-                    format!("nothing fills the key {}", binding.key.name),
-                );
-            }
-            key
-        };
+        let key = self.insert_row(&used, values)?;
         self.touched.insert(key.clone());
         for set in children {
             self.settle_children(set, &key)?;
         }
         self.put_link(&key, external_id, Some(remote_id))?;
         self.written(&key)
+    }
+
+    /// Makes the row, and says which key it got.
+    fn insert_row(&mut self, used: &[usize], values: Vec<&Cell>) -> Result<LocalKey, Trouble> {
+        let (conn, binding) = (self.reader.conn, self.reader.binding);
+        let integer = binding.integer_key();
+        let text = self.texts.get("insert", 0, used, || {
+            let key = DIALECT.name(&binding.key.name);
+            let end = if integer {
+                String::new()
+            } else {
+                format!(" RETURNING {key}")
+            };
+            insert_text(&binding.table, &names(&binding.fields, used), &end)
+        });
+        let mut statement = conn.prepare_cached(&text)?;
+        let values = rusqlite::params_from_iter(values);
+        if integer {
+            return match statement.execute(values).map_err(on_row)? {
+                0 => refused(
+                    "E-FIELD-TRIGGER",
+                    "a rule of the database passes the row over",
+                ),
+                _ => Ok(LocalKey::Int(conn.last_insert_rowid())),
+            };
+        }
+        let mut rows = statement.query(values).map_err(on_row)?;
+        let mut key = LocalKey::Int(0);
+        let named = match rows.next().map_err(on_row)? {
+            Some(row) => read_key(row.get_ref(0)?, &mut key),
+            None => {
+                return refused(
+                    "E-FIELD-TRIGGER",
+                    "a rule of the database passes the row over",
+                );
+            }
+        };
+        rows.next().map_err(on_row)?;
+        if named {
+            Ok(key)
+        } else {
+            refused(
+                "E-FIELD-KEY",
+                format!("nothing fills the key {}", binding.key.name),
+            )
+        }
     }
 
     fn update(
@@ -370,23 +314,33 @@ impl Writer<'_> {
             Some(id) => links::one_by_remote(conn, bridge, id)?,
             None => None,
         };
-        let by_external = match external_id {
-            Some(id) => links::one_by_external(conn, bridge, id)?,
-            None => None,
-        };
-        for (holder, what) in [(by_remote, "remote id"), (by_external, "External ID")] {
-            let Some(holder) = holder.filter(|holder| holder.key != *key) else {
-                continue;
-            };
-            if self.reader.digest(&holder.key)?.is_some() {
-                return refused(
-                    "E-LINK-TAKEN",
-                    format!("another row is linked with this {what} already"),
-                );
-            }
-            links::remove(conn, bridge, &holder.key)?;
+        if let Some(holder) = by_remote.filter(|holder| holder.key != *key) {
+            self.free(&holder.key, "remote id")?;
+        }
+        if let Some(external_id) = external_id {
+            self.free_external(external_id, Some(key))?;
         }
         put().map_err(on_row)
+    }
+
+    /// Takes an External ID from the link of a row that is gone; refused where another living row has it.
+    fn free_external(&mut self, external_id: &str, own: Option<&LocalKey>) -> Result<(), Trouble> {
+        let (conn, bridge) = (self.reader.conn, self.reader.bridge);
+        match links::one_by_external(conn, bridge, external_id)? {
+            Some(holder) if Some(&holder.key) != own => self.free(&holder.key, "External ID"),
+            _ => Ok(()),
+        }
+    }
+
+    fn free(&mut self, holder: &LocalKey, what: &str) -> Result<(), Trouble> {
+        if self.reader.digest(holder)?.is_some() {
+            return refused(
+                "E-LINK-TAKEN",
+                format!("another row is linked with this {what} already"),
+            );
+        }
+        links::remove(self.reader.conn, self.reader.bridge, holder)?;
+        Ok(())
     }
 }
 
@@ -408,62 +362,5 @@ impl Reader<'_> {
             self.key_is(key_at),
             DIALECT.name(&self.binding.key.name)
         )
-    }
-}
-
-fn writable(table: &str, column: &ColumnShape) -> Result<(), Trouble> {
-    if column.generated {
-        return refused(
-            "E-FIELD-GENERATED",
-            format!("{table}.{} is computed by the database", column.name),
-        );
-    }
-    Ok(())
-}
-
-/// The names of the used columns, quoted.
-fn names(fields: &[Option<ColumnShape>], used: &[usize]) -> Vec<String> {
-    used.iter()
-        .filter_map(|at| fields.get(*at)?.as_ref())
-        .map(|column| DIALECT.name(&column.name))
-        .collect()
-}
-
-/// `name = ?n` for each name, from the first parameter on.
-pub(super) fn sets(names: &[String]) -> Vec<String> {
-    names
-        .iter()
-        .enumerate()
-        .map(|(at, name)| format!("{name} = ?{}", at + 1))
-        .collect()
-}
-
-pub(super) fn insert_text(table: &str, names: &[String], end: &str) -> String {
-    let table = DIALECT.name(table);
-    if names.is_empty() {
-        return format!("INSERT INTO {table} DEFAULT VALUES{end}");
-    }
-    let places: Vec<String> = (1..=names.len()).map(|at| format!("?{at}")).collect();
-    format!(
-        "INSERT INTO {table} ({}) VALUES ({}){end}",
-        names.join(", "),
-        places.join(", ")
-    )
-}
-
-/// What marks a row in a column of that type: a time, but the bare fact where a boolean stands for it.
-fn mark(column: &ColumnShape) -> &'static str {
-    match column.affinity {
-        _ if column.boolean => "1",
-        Affinity::Integer => "CAST(strftime('%s', 'now') AS INTEGER)",
-        _ => NOW_TEXT,
-    }
-}
-
-fn unmarked(column: &ColumnShape) -> &'static str {
-    match (column.not_null, column.affinity) {
-        (false, _) => "NULL",
-        (true, Affinity::Text) => "''",
-        (true, _) => "0",
     }
 }

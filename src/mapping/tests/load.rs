@@ -296,6 +296,20 @@ fn all_problems_stand_in_one_error_in_the_order_of_their_lines() {
 }
 
 #[test]
+fn a_table_is_not_keyed_by_the_address() {
+    let keyed =
+        load("table: { name: t, key: mail }\nfields: [{ column: mail, remote: emailAddress }]");
+    assert_eq!(
+        keyed.check_direction(Direction::Pull).unwrap_err().code(),
+        "E-MAP-KEY"
+    );
+    assert_eq!(
+        keyed.check_direction(Direction::Both).unwrap_err().code(),
+        "E-MAP-KEY"
+    );
+}
+
+#[test]
 fn a_pushing_bridge_needs_a_way_to_address() {
     let plain = load(&with_fields("  - { column: a, remote: firstName }"));
     plain.check_direction(Direction::Pull).unwrap();

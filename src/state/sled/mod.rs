@@ -1,6 +1,6 @@
 //! The embedded store: sled 0.34.7, used only in the way that survived the power cuts ("barrierx").
 //!
-//! What that takes, and why each step is there, is measured in docs/adr (state store). In short: sled fsyncs before it calls
+//! What that takes, and why, stands in docs/adr/0006-sled-behind-a-barrier.md. In short: sled fsyncs before it calls
 //! anything stable ([`super::barrier`]); half-made snapshots go before an open; a [`Marker`] tells a store that lost
 //! something from one that is new; values are split at 4 KB, so that no page is large enough to be put into a file of
 //! its own; every commit is a flush and an fdatasync more; and any error of sled ends its use until the next open.

@@ -1,4 +1,4 @@
-//! Each command by its help, its usage errors and its exit codes.
+//! Help, usage, and the commands that need no bridge.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
@@ -214,7 +214,7 @@ fn status_answers_before_the_first_run() {
 #[test]
 fn a_missing_configuration_says_where_it_was_looked_for() {
     let (_directory, binary) = anywhere();
-    for line in ["status"] {
+    for line in ["status", "check --offline", "sync", "plan", "review list"] {
         binary
             .line(line)
             .exits(2)
