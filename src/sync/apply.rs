@@ -262,6 +262,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run.facts.last_good = Some(self.world.now());
         let to_seal = run.wrote || run.relink || run.rewound.is_some();
         if to_seal {
+            // A kill between the two halves of C9 left the database one generation behind; two of them would look like a
+            // restored backup (H-64).
+            let meta = self.local.meta().await?;
+            if meta.is_some_and(|meta| meta.generation < run.facts.generation) {
+                self.local.seal(&run.fence, run.facts.generation).await?;
+            }
             run.facts.generation += 1;
         }
         put_facts(&mut batch, &run.facts);
