@@ -279,6 +279,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 &self.stranger(remote),
             );
         }
+        if let (Some(link), Action::RestoreLocal) = (&task.link, &task.action) {
+            // The row is gone and the edit that keeps its contact alive has not landed: unread, it would pass for a deletion.
+            batch.put(Table::Inbox, dirty_remote(&link.remote), run.mark());
+        }
         run.pull.held += u64::from(task.from_remote);
         run.push.held += u64::from(task.from_local);
         Ok(())

@@ -200,6 +200,54 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             collected.new_remote.remove(&id);
             collected.new_local.remove(&key);
         }
+        tasks.extend(self.heal_restored(run, collected, reserved).await?);
+        Ok(tasks)
+    }
+
+    /// A row made anew for a contact whose row had gone, by a run that was killed before it recorded that: the link still names
+    /// the row that is gone, and the database names the new one. Taken for a deletion and a newcomer, it would cost the contact.
+    async fn heal_restored(
+        &mut self,
+        run: &Run,
+        collected: &mut Collected,
+        reserved: &HashMap<LocalKey, LinkRow>,
+    ) -> Result<Vec<Task>> {
+        let mut rows: Vec<&LinkRow> = reserved.values().collect();
+        rows.sort_by(|one, other| one.key.cmp(&other.key));
+        let mut tasks = Vec::new();
+        for row in rows {
+            let Some(id) = &row.remote_id else { continue };
+            let Some(changed) = collected.pairs.get(id) else {
+                continue;
+            };
+            let is_gone = !matches!(changed.local, Some(LocalState::Row(_)));
+            if !is_gone || changed.link.local == row.key {
+                continue;
+            }
+            let Some(local) = collected.new_local.get(&row.key).cloned() else {
+                continue;
+            };
+            let remote = match &changed.remote {
+                RemoteState::Seen(view) => view.clone(),
+                RemoteState::Unchanged => match self.remote.look_up(&LookUp::Id(id.clone())).await?
+                {
+                    Found::Item(item) => match *item {
+                        RemoteItem::Record(record) if !record.deleted => self.view(run, &record),
+                        _ => continue,
+                    },
+                    Found::Nothing => continue,
+                },
+                RemoteState::Dead => continue,
+            };
+            let link = self.fresh_link(run, &remote, &local);
+            let mut task = Task::linked(link, Some(remote), Some(local), Action::Nothing);
+            (task.from_remote, task.from_local) = (true, true);
+            task.extra
+                .remove(Table::ByLocal, changed.link.local.to_bytes());
+            tasks.push(task);
+            collected.pairs.remove(id);
+            collected.new_local.remove(&row.key);
+        }
         Ok(tasks)
     }
 
