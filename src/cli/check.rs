@@ -118,7 +118,7 @@ pub async fn run(config: Option<&Path>, offline: bool, output: Output) -> Result
             findings.error("files", &error);
         }
     }
-    output.report(&findings.list, text)?;
+    output.report(&findings.list, |list| text(list))?;
     Ok(Exit::of_all(
         findings.list.iter().map(|finding| finding.exit),
     ))
@@ -342,7 +342,7 @@ async fn remote_of(
     }
 }
 
-fn text(findings: &Vec<Finding>) -> String {
+fn text(findings: &[Finding]) -> String {
     table(
         ["", "BRIDGE", "WHAT", "FINDING"],
         findings.iter().map(|finding| {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::args::{Global, RunArgs};
 use super::bridge::{Bridge, Purpose};
 use super::exit::Exit;
-use super::logging::complain;
+use super::logging::{complain, warn_of};
 use super::output::Output;
 use super::progress::{Progress, Watching};
 use super::world::RealWorld;
@@ -16,8 +16,10 @@ use crate::config::{BridgeSettings, Settings};
 use crate::local::Local;
 use crate::model::{Error, ErrorKind, Result, Stamp, World};
 use crate::remote::Remote;
-use crate::state::StateStore;
-use crate::sync::{BridgeReport, Counts, Finished, Memory, Outcome, PlanItem, RunOptions};
+use crate::state::{Batch, StateStore};
+use crate::sync::{
+    BridgeReport, Counts, Facts, Finished, Memory, Outcome, PlanItem, RunOptions, put_facts,
+};
 
 /// The document that `sync` prints.
 #[derive(Debug, Serialize)]
@@ -63,31 +65,46 @@ pub async fn passes(
     let settings = project::load(global.config.as_deref())?;
     let chosen = project::choose_enabled(&settings, &args.bridges)?;
     let purpose = if dry { Purpose::Look } else { Purpose::Run };
-    // A wrong file, mapping or column keeps every bridge from starting (exit 2).
-    let mut opened = Vec::new();
-    let mut wrong = Vec::new();
+    let mut prepared = Vec::new();
     for bridge in chosen {
-        match prepare(&settings, bridge, args, world, purpose).await {
-            Ok(ready) => opened.push((bridge, ready)),
-            Err(error) => wrong.push((bridge, error)),
-        }
+        prepared.push((
+            bridge,
+            prepare(&settings, bridge, args, world, purpose).await,
+        ));
     }
-    if !wrong.is_empty() {
-        let mut exits = Vec::new();
-        for (bridge, error) in wrong {
-            complain(&error);
-            exits.push(Exit::of_kind(error.kind()));
-            take(Pass {
-                report: failed(&bridge.name, &error),
-                plan: Vec::new(),
-            });
-        }
-        return Ok(Exit::of_all(exits));
+    // A wrong file, mapping or column keeps every bridge from starting (exit 2); anything else concerns its bridge alone.
+    if prepared
+        .iter()
+        .any(|(_, ready)| matches!(ready, Err(error) if error.kind() == ErrorKind::Config))
+    {
+        prepared.retain(|(_, ready)| ready.is_err());
     }
     world.heed_signals()?;
     let mut exits = Vec::new();
-    for (bridge, (ready, options)) in opened {
-        let (pass, error) = one(bridge, ready, &options, world, global.shows_progress()).await;
+    for (bridge, ready) in prepared {
+        let (pass, error) = match ready {
+            Ok((ready, options)) => {
+                one(bridge, ready, &options, world, global.shows_progress()).await
+            }
+            Err(error) => {
+                let report = failed(&bridge.name, &error);
+                if !dry && error.kind() != ErrorKind::Config {
+                    status::leave(
+                        &project::state_location(&settings),
+                        &report,
+                        None,
+                        world.now(),
+                    );
+                }
+                (
+                    Pass {
+                        report,
+                        plan: Vec::new(),
+                    },
+                    Some(error),
+                )
+            }
+        };
         if let Some(error) = &error {
             complain(error);
         }
@@ -163,6 +180,7 @@ pub async fn one(
             );
         }
     };
+    recall_habit(&bridge, &store).await;
     let progress = Progress::start(shows_progress, name);
     let watch = Watching::new(&progress, name);
     let ran =
@@ -189,6 +207,9 @@ pub async fn one(
         plan,
     } = finished;
     let links = links(&store).await;
+    if !options.dry {
+        keep_habit(&bridge, &store).await;
+    }
     if let Err(late) = store.close() {
         // What the engine waited for is durable; this says that the store could not be left in order.
         if error.is_none() {
@@ -212,6 +233,46 @@ pub async fn one(
 async fn links<S: StateStore>(store: &S) -> Option<u64> {
     let facts = Memory::new(store).facts().await.ok()??;
     Some(facts.links)
+}
+
+/// Takes up what earlier runs have seen the site do with offsets. Without it, the run finds out again.
+async fn recall_habit<S: StateStore>(bridge: &Bridge<'_>, store: &S) {
+    let facts = Memory::new(store).facts().await.ok().flatten();
+    let habit = facts
+        .and_then(|facts| facts.habit)
+        .and_then(|text| serde_json::from_str(&text).ok());
+    if let Some(habit) = habit {
+        bridge.remote.set_paging_habit(habit);
+    }
+}
+
+/// Keeps it for later runs, where it is news. A failure costs a later run a few calls, so that it is not one of this run.
+async fn keep_habit<S: StateStore>(bridge: &Bridge<'_>, store: &S) {
+    let Ok(Some(facts)) = Memory::new(store).facts().await else {
+        return;
+    };
+    let habit = bridge.remote.paging_habit();
+    let known = facts
+        .habit
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    if habit == known {
+        return;
+    }
+    if let Ok(text) = serde_json::to_string(&habit) {
+        let mut batch = Batch::new();
+        put_facts(
+            &mut batch,
+            &Facts {
+                habit: Some(text),
+                ..facts
+            },
+        );
+        if let Err(error) = store.commit(batch).await {
+            warn_of(&error);
+        }
+    }
 }
 
 /// The report of a bridge that did not come to run.

@@ -5,10 +5,12 @@
 //! - `guards`: what stops a run, and what lets it pass
 //! - `waiting`: review and quarantine
 //! - `state`: lost, moved, held and interrupted; links and journal
+//! - `kill`: kill -9 at named points and random moments
 //! - `demo`: the Quick start of the README
 
 mod demo;
 mod guards;
+mod kill;
 mod plain;
 mod runs;
 mod state;

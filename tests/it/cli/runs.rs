@@ -422,3 +422,123 @@ fn no_log_at_any_verbosity_holds_a_value_or_a_secret() {
         }
     }
 }
+
+#[test]
+fn what_a_site_does_with_offsets_is_kept_between_runs() {
+    let project = Setup::default().crm(plain).people(320).build();
+    project.crm.switch("offsets=whole-pages").expect("a switch");
+    project.sync(0);
+    assert_eq!(project.cell("SELECT count(*) FROM customers"), "320");
+    // Whether a page was asked for at an offset that overlaps the page before.
+    let tries_overlap = || {
+        let log = project.crm.log();
+        project.crm.clear_log();
+        log.iter().any(|entry| {
+            let offset = entry.keys.last().and_then(|key| key.parse::<u32>().ok());
+            entry.operation == Operation::ContactListRetrieve
+                && offset.is_some_and(|offset| offset % 100 != 0)
+        })
+    };
+    assert!(tries_overlap(), "the first run has to find out");
+    project.line("reseed members").exits(0);
+    project.sync(0);
+    assert!(!tries_overlap(), "the second one knows");
+}
+
+#[test]
+fn a_reader_of_a_report_that_goes_away_changes_neither_the_work_nor_the_exit_code() {
+    let project = Setup::default().crm(plain).people(10).build();
+    let mut child = project
+        .binary
+        .command(&["sync", "--format", "json"])
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(project.cell("SELECT count(*) FROM customers"), "10");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_stdout_is_told() {
+    let project = Setup::default().crm(plain).people(10).build();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("a device");
+    let output = project
+        .binary
+        .command(&["status", "--format", "json"])
+        .stdout(full)
+        .output()
+        .expect("it ends");
+    assert_eq!(output.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("E-OUTPUT"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_state_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    for state in ["state", "sqlite:state"] {
+        let project = Setup::default().crm(plain).people(5).state(state).build();
+        project.sync(0);
+        let mut left = vec![project.path("state")];
+        while let Some(path) = left.pop() {
+            let about = std::fs::metadata(&path).expect("a file");
+            let mode = about.permissions().mode() & 0o777;
+            assert_eq!(
+                mode,
+                if about.is_dir() { 0o700 } else { 0o600 },
+                "{}",
+                path.display()
+            );
+            if about.is_dir() {
+                left.extend(
+                    std::fs::read_dir(&path)
+                        .expect("a directory")
+                        .map(|entry| entry.expect("an entry").path()),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_people_can_be_read_in_the_state() {
+    let project = Setup::default().people(60).key("conflicts: review").build();
+    project.line("sync");
+    project.sql("UPDATE customers SET last_name = 'Canarylocal' WHERE id = 1");
+    let id: i32 = project
+        .cell("SELECT remote_id FROM contactbridge_links WHERE row_key = 1")
+        .parse()
+        .expect("an id");
+    project
+        .crm
+        .edit(id, |person| person.last_name = Some("Canaryremote".into()));
+    project.line("sync").exits(3);
+    let mut state = Vec::new();
+    let mut left = vec![project.path("state")];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(
+                std::fs::read_dir(&path)
+                    .expect("a directory")
+                    .map(|entry| entry.expect("an entry").path()),
+            );
+        } else {
+            state.extend(std::fs::read(&path).expect("a file"));
+        }
+    }
+    let holds = |text: &str| {
+        state
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    assert!(!holds("Canarylocal") && !holds("Canaryremote"));
+    for email in project.rows("SELECT email FROM customers WHERE length(email) > 8") {
+        assert!(!holds(&email[0]), "{email:?}");
+    }
+}

@@ -236,3 +236,36 @@ fn an_ambiguous_newcomer_waits_and_a_person_says_who_it_is() {
     let list = project.line("review list --format json").json();
     assert_eq!(list[0]["kind"], "match", "{list}");
 }
+
+#[test]
+fn a_restored_row_that_the_database_refuses_does_not_cost_its_contact() {
+    let project = project(Setup::default());
+    project
+        .database()
+        .execute_batch(
+            "CREATE TRIGGER no_more BEFORE INSERT ON customers BEGIN SELECT RAISE(ABORT, 'no more'); END",
+        )
+        .expect("a trigger");
+    let contact: i32 = project
+        .cell("SELECT remote_id FROM contactbridge_links WHERE row_key = 5")
+        .parse()
+        .expect("an id");
+    project.sql("DELETE FROM customers WHERE id = 5");
+    project
+        .crm
+        .edit(contact, |person| person.first_name = Some("Edited".into()));
+    // The edit wins, and waits for as long as the database refuses it.
+    for _ in 0..3 {
+        assert_eq!(project.sync(3)["quarantined"], 1);
+        assert!(!project.crm.person(contact).expect("the contact").deleted);
+    }
+    project
+        .database()
+        .execute_batch("DROP TRIGGER no_more")
+        .expect("SQL");
+    project.sync(0);
+    assert_eq!(
+        project.cell("SELECT count(*) FROM customers WHERE first_name = 'Edited'"),
+        "1"
+    );
+}
