@@ -1,6 +1,7 @@
 //! Runs the real binary in a directory of its own and keeps all that it said.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -73,7 +74,6 @@ impl Binary {
 }
 
 /// What a run said, and how it ended.
-#[derive(Debug)]
 pub struct Ran {
     line: String,
     /// All of stdout.
@@ -82,6 +82,21 @@ pub struct Ran {
     pub stderr: String,
     /// The exit code; `None` when a signal ended it.
     pub code: Option<i32>,
+}
+
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            stdout,
+            stderr,
+            code,
+        } = self;
+        write!(
+            f,
+            "`contactbridge {line}` ended with {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n---"
+        )
+    }
 }
 
 impl Ran {
@@ -101,28 +116,28 @@ impl Ran {
     /// Fails unless it ended with this code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
+        assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 
     /// Fails unless stderr says this.
     #[track_caller]
     pub fn complains(self, of: &str) -> Self {
-        assert!(self.stderr.contains(of), "no {of:?} in {self:#?}");
+        assert!(self.stderr.contains(of), "no {of:?} in {self:?}");
         self
     }
 
     /// Fails unless stdout says this.
     #[track_caller]
     pub fn says(self, what: &str) -> Self {
-        assert!(self.stdout.contains(what), "no {what:?} in {self:#?}");
+        assert!(self.stdout.contains(what), "no {what:?} in {self:?}");
         self
     }
 
     /// Fails unless nothing was said on stderr.
     #[track_caller]
     pub fn quietly(self) -> Self {
-        assert_eq!(self.stderr, "", "{self:#?}");
+        assert_eq!(self.stderr, "", "{self:?}");
         self
     }
 
@@ -130,6 +145,6 @@ impl Ran {
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("not one JSON document ({error}): {self:#?}"))
+            .unwrap_or_else(|error| panic!("not one JSON document ({error}): {self:?}"))
     }
 }
