@@ -3,6 +3,7 @@
 //! The deciding half (merge, correlate, plan, guard, resolve) is pure. The doing half reaches the world only through its
 //! ports: two sides, the state store, and [`World`] for clock, sleep and randomness. Nothing here knows SOAP, SQL or files.
 
+mod announce;
 mod answers;
 mod apply;
 mod collect;

@@ -432,9 +432,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         tasks
     }
 
-    /// A link without bases: the two never agreed on anything.
+    /// A link without bases: the two never agreed on anything but what a killed run had written.
     pub(crate) fn fresh_link(&self, run: &Run, remote: &RemoteView, local: &LocalView) -> Link {
-        Link {
+        let mut link = Link {
             remote: remote.id.clone(),
             local: local.key.clone(),
             row: local.row,
@@ -448,7 +448,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             email: remote.email,
             bases: vec![None; self.mapping.fields.len()],
             children: vec![Default::default(); self.mapping.children.len()],
-        }
+        };
+        self.recall(run, &mut link, local);
+        link
     }
 
     /// The keys of a contact: first the reserved External ID, then the match rules in the mapping's order.

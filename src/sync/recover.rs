@@ -17,19 +17,25 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if run.dry {
             return Ok(());
         }
+        let mut rows = Vec::new();
         for (key, intent) in Memory::new(self.store).all::<Intent>(Table::Intent).await? {
             self.check_signal()?;
+            if let (IntentKind::Row, Some(id)) = (intent.kind, &intent.remote) {
+                rows.push((id.clone(), intent));
+                continue;
+            }
             let mut batch = Batch::new();
             match intent.kind {
                 IntentKind::Update => self.recover_update(run, &intent, &mut batch).await?,
                 IntentKind::Create => self.recover_create(run, &key, &intent, &mut batch).await?,
                 IntentKind::Delete => self.recover_delete(run, &intent, &mut batch).await?,
+                IntentKind::Row => {}
             }
             batch.remove(Table::Intent, key);
             self.store.commit(batch).await?;
             self.world.checkpoint("recovered").await?;
         }
-        Ok(())
+        self.recover_rows(run, rows).await
     }
 
     async fn recover_update(

@@ -7,7 +7,7 @@ use crate::model::{Digest, Direction, Error, ErrorKind, LocalKey, RemoteId, Stam
 use crate::remote::{Remote, ScanEnd};
 use crate::state::{Batch, Durable, StateStore};
 
-use super::memory::{Facts, Link, Quarantined, Review, Side};
+use super::memory::{Facts, Intent, Link, Quarantined, Review, Side};
 use super::merge::{FieldRule, Merged};
 use super::report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
 use super::view::{EmailMirror, LocalView, RemoteView};
@@ -208,6 +208,8 @@ pub struct Run {
     pub externals: HashSet<Digest>,
     /// Up to this time of the service, contacts made by others are known to this run.
     pub known_until: Option<Stamp>,
+    /// Rows that a killed run announced, of contacts that are not linked yet.
+    pub announced: HashMap<RemoteId, Intent>,
     /// Contacts of a first load that fill up a transaction.
     pub loading: Vec<Task>,
     /// Commits under way that nothing waits for yet (first load only).
@@ -295,6 +297,7 @@ impl Run {
             seen: HashSet::new(),
             externals: HashSet::new(),
             known_until: None,
+            announced: HashMap::new(),
             loading: Vec::new(),
             behind: Vec::new(),
             live_local: 0,

@@ -63,8 +63,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 None => self.conclude(run, task, None, false, &mut batch).await?,
             }
         }
+        let announced: Vec<_> = waiting
+            .iter()
+            .zip(&writes)
+            .filter_map(|(task, write)| self.announce(run, task, write, &mut losers))
+            .collect();
+        announced
+            .into_iter()
+            .for_each(|key| batch.remove(Table::Intent, key));
         if !losers.is_empty() {
-            // A value that loses must be safe before it is overwritten.
+            // What is about to be written, and a value that loses by it, must be known before it is overwritten.
             self.store.commit(losers).await?;
         }
         let mut moved = Vec::new();

@@ -9,7 +9,7 @@ use crate::model::{Digest, LocalKey, RemoteId, Stamp};
 
 use super::Side;
 
-/// What an intent is about to do to the remote.
+/// What an intent is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IntentKind {
@@ -19,9 +19,11 @@ pub enum IntentKind {
     Update,
     /// A deletion of a linked contact.
     Delete,
+    /// A row, for a contact that was read: `sent` is what the contact showed and the row is to show.
+    Row,
 }
 
-/// A write to the remote, announced durably before it is sent and removed when its outcome is proved.
+/// A write, announced durably before it is made and removed when its outcome is proved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// Format number.

@@ -1,0 +1,141 @@
+//! Rows about to be written are announced, so that a killed run's own write is not taken for somebody's edit.
+//!
+//! A kill between the database's transaction and our commit leaves a row that shows the new value and a base that holds the
+//! old one. As long as the contact still shows that value the two agree; once it is edited again, both sides would seem
+//! changed. What was announced tells that the row is merely as we left it. A first load announces nothing: there, the
+//! announcement would cost as much as the load, and what the kill leaves is a first meeting like any other.
+
+use crate::local::{Local, RowWrite};
+use crate::model::{Digest, LocalKey, RemoteId, Result, World};
+use crate::remote::Remote;
+use crate::state::{Batch, StateStore, Table};
+
+use super::Engine;
+use super::memory::{Base, FORMAT, Intent, IntentKind, Link, Memory, Side, put_json, put_link};
+use super::merge::Flow;
+use super::run::{Action, Run, Task};
+use super::view::{LocalView, local_view};
+
+/// Links and rows read in one call while announcements are compared.
+const PART: usize = 500;
+
+fn announcement_key(id: &RemoteId) -> Vec<u8> {
+    [b"p".as_slice(), id.0.as_bytes()].concat()
+}
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    /// Announces a write of a row; the key to remove with the commit that follows the write.
+    pub(crate) fn announce(
+        &self,
+        run: &Run,
+        task: &Task,
+        write: &RowWrite,
+        batch: &mut Batch,
+    ) -> Option<Vec<u8>> {
+        if run.first_load || !matches!(write, RowWrite::Insert { .. } | RowWrite::Update { .. }) {
+            return None;
+        }
+        let remote = task.remote.as_ref()?;
+        let written = |field: usize| match &task.action {
+            Action::Settle(merged) => matches!(
+                merged.flows[field],
+                Flow::ToLocal | Flow::Settled(Side::Remote) | Flow::Agree
+            ),
+            _ => run.fields[field].pulls(),
+        };
+        let sent: Vec<Option<Digest>> = (0..remote.digests.len())
+            .map(|field| {
+                let told = written(field) && remote.values[field].is_ok();
+                told.then(|| remote.digests[field])
+            })
+            .collect();
+        let key = announcement_key(&remote.id);
+        let intent = Intent {
+            format: FORMAT,
+            kind: IntentKind::Row,
+            // The database knows which row stands for the contact; a new one has no key yet.
+            local: task
+                .local
+                .as_ref()
+                .map_or(LocalKey::Int(0), |view| view.key.clone()),
+            remote: Some(remote.id.clone()),
+            identity: None,
+            before: Vec::new(),
+            local_after: Vec::new(),
+            sent,
+            mapping: run.facts.mapping,
+            epoch: run.facts.epoch,
+            at: self.world.now(),
+            tries: 0,
+        };
+        put_json(batch, Table::Intent, key.clone(), &intent);
+        Some(key)
+    }
+
+    /// Rows that a killed run left written: bases of linked ones move, the others are kept in mind for when they are linked.
+    pub(crate) async fn recover_rows(
+        &mut self,
+        run: &mut Run,
+        announced: Vec<(RemoteId, Intent)>,
+    ) -> Result<()> {
+        for part in announced.chunks(PART) {
+            let ids: Vec<RemoteId> = part.iter().map(|(id, _)| id.clone()).collect();
+            let links = Memory::new(self.store).links(&ids).await?;
+            let keys: Vec<LocalKey> = links
+                .iter()
+                .flatten()
+                .map(|link| link.local.clone())
+                .collect();
+            let mut rows = self.local.fetch(&keys).await?.into_iter();
+            let mut batch = Batch::new();
+            for ((id, intent), link) in part.iter().zip(links) {
+                let Some(link) = link else {
+                    run.announced.insert(id.clone(), intent.clone());
+                    continue;
+                };
+                batch.remove(Table::Intent, announcement_key(id));
+                let Some(row) = rows.next().flatten().filter(|row| !row.marked) else {
+                    continue;
+                };
+                if intent.mapping == run.facts.mapping {
+                    let mut link = self.migrate(run, link);
+                    let view = local_view(self.vault, self.mapping, &row);
+                    move_to(&mut link, intent, &view);
+                    put_link(&mut batch, &link);
+                }
+            }
+            self.store.commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// A pair that is linked anew: what a killed run had written into its row is agreed.
+    pub(crate) fn recall(&self, run: &Run, link: &mut Link, local: &LocalView) {
+        if let Some(intent) = run.announced.get(&link.remote)
+            && intent.mapping == run.facts.mapping
+        {
+            move_to(link, intent, local);
+        }
+    }
+
+    /// At the end of a run everything that was announced before it is settled or void.
+    pub(crate) fn forget_announced(&self, run: &mut Run, batch: &mut Batch) {
+        for (id, _) in run.announced.drain() {
+            batch.remove(Table::Intent, announcement_key(&id));
+        }
+    }
+}
+
+/// Where the row shows what was announced, both sides showed it then.
+fn move_to(link: &mut Link, intent: &Intent, local: &LocalView) {
+    for (field, sent) in intent.sent.iter().enumerate() {
+        if let Some(sent) = sent
+            && local.digests[field] == *sent
+        {
+            link.bases[field] = Some(Base {
+                local: *sent,
+                remote: *sent,
+            });
+        }
+    }
+}
