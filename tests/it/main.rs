@@ -4,6 +4,7 @@
 //! - `contactlist_wire`: every recorded exchange of `tests/data/contactlist`
 //! - `cli`: each command by its help, its exit codes and its bad inputs
 //! - `foreign`: SOAP stacks of other make against our simulator, and our client against a server of theirs
+//! - `kill`: runs that are killed at random moments
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
@@ -11,6 +12,8 @@
 mod cli;
 mod contactlist_wire;
 mod foreign;
+mod kill;
+
 mod simulator;
 mod support;
 mod two_way;

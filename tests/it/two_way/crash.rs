@@ -136,6 +136,33 @@ fn a_kill_in_every_visit_of_a_whole_run_is_survived() {
 }
 
 #[test]
+fn what_a_killed_run_wrote_into_a_row_is_not_taken_for_an_edit_of_it() {
+    let project = plain(10).build();
+    project.sync(0);
+    let id = project.contact("M000000").entity_id;
+    let new = project
+        .crm
+        .insert(newcomer("C-1", "c1@example.org", "First", "Crm"));
+    let name = |first: &'static str| {
+        for id in [id, new] {
+            let renamed = |person: &mut Person| person.first_name = Some(first.into());
+            assert!(project.crm.edit(id, renamed));
+        }
+    };
+    for first in ["Second", "Third"] {
+        name(first);
+        let binary = project.binary.clone();
+        let crash = binary.with("CONTACTBRIDGE_CRASH_AT", "L.after");
+        assert_eq!(crash.line("sync").code, None);
+    }
+    name("Fourth");
+    let report = project.sync(0);
+    assert_eq!(report["conflicts"], 0, "{report:#}");
+    assert_equal_sides(&project);
+    project.quiet_sync(0);
+}
+
+#[test]
 fn a_kill_while_recovering_is_survived() {
     let project = plain(10).build();
     project.sync(0);
