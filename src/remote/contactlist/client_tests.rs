@@ -565,6 +565,127 @@ fn plain_http_is_for_this_machine_alone() {
     }
 }
 
+/// 100 contacts from record `start` on, and more to come.
+fn full_page(start: usize) -> Vec<u8> {
+    let records: String = (start..start + 100)
+        .map(|id| format!("<ContactRecord><entityId>{}</entityId><firstName>Canary</firstName></ContactRecord>", id + 1))
+        .collect();
+    soap(
+        "200 OK",
+        &list(&format!(
+            "<ContactList_RetrieveResult>{records}</ContactList_RetrieveResult><recordStart>0</recordStart><moreRecords>true</moreRecords>"
+        )),
+    )
+}
+
+#[test]
+fn pages_are_fetched_while_the_engine_is_busy_with_another() {
+    use crate::remote::{Remote, RemoteScan, ScanStep};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/crm.asmx", listener.local_addr().unwrap());
+    let (seen, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let request = read_request(&mut stream).unwrap();
+            let (_, rest) = request.split_once("<recordStart>").unwrap();
+            let start = rest.split('<').next().unwrap().parse().unwrap();
+            stream.write_all(&full_page(start)).unwrap();
+            if seen.send(start).is_err() {
+                return;
+            }
+        }
+    });
+    let calls = calls(&address, &Still::new());
+    let limits = super::ScanLimits {
+        prefetch: 3,
+        ..super::ScanLimits::default()
+    };
+    let remote = super::ContactList::new(calls, chrono_tz::UTC, limits);
+    block_on(async {
+        let mut scan = remote.scan(None).await.unwrap();
+        let Ok(ScanStep::Records(items)) = scan.next().await else {
+            panic!("no page");
+        };
+        assert_eq!(items.len(), 100);
+        // Nobody asks the scan for anything now, and this thread does nothing but wait.
+        let mut starts: Vec<usize> = (0..4)
+            .map(|_| requests.recv_timeout(Duration::from_secs(60)).unwrap())
+            .collect();
+        starts.sort_unstable();
+        assert_eq!(starts, [0, 95, 190, 285]);
+    });
+}
+
+#[test]
+fn a_service_that_says_nothing_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = options(&format!(
+        "http://{}/crm.asmx",
+        listener.local_addr().unwrap()
+    ));
+    options.calls.total_timeout = Duration::from_millis(150);
+    options.retries.retries = 0;
+    let calls = SoapCalls::new(options, Still::new()).unwrap();
+    let error = block_on(calls.list(None, 0)).unwrap_err();
+    assert_eq!(
+        (error.code(), error.kind()),
+        ("E-TIMEOUT", ErrorKind::Unreachable)
+    );
+    let pushed = block_on(calls.update_insert(&[Document::new()])).unwrap();
+    assert!(matches!(pushed, Pushed::Unknown { .. }));
+}
+
+#[test]
+fn i10_no_log_holds_a_value_or_a_secret_at_any_level() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let busy = soap(
+        "500 Internal Server Error",
+        &fault("Receiver", "Canary s3cret&lt;&amp;&gt; failed"),
+    );
+    let site = Site::new(vec![busy, full_page(0), soap("200 OK", &list("<Canary>"))]);
+    let calls = calls(&site.address, &Still::new());
+    tracing::subscriber::with_default(subscriber, || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            assert_eq!(calls.list(None, 0).await.unwrap().items.len(), 100);
+            let mut document = Document::new();
+            document.set("firstName", crate::model::Node::Text("Canary".to_owned()));
+            let _ = calls.update_insert(&[document]).await;
+            let _ = calls
+                .look_up(&LookUp::Email("canary@example.org".to_owned()))
+                .await;
+        });
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("tried again"),
+        "nothing was logged at all: {log}"
+    );
+    for private in ["Canary", "canary", "s3cret", "admin@"] {
+        assert!(!log.contains(private), "{private}: {log}");
+    }
+}
+
 mod tls {
     use rcgen::{
         BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
