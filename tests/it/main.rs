@@ -4,6 +4,8 @@
 //! - `contactlist_wire`: every recorded exchange of `tests/data/contactlist`
 //! - `cli`: each command by its help, its exit codes and its bad inputs
 //! - `foreign`: SOAP stacks of other make against our simulator, and our client against a server of theirs
+//! - `crm_answers`: whatever a CRM may answer, a run fails with its reason or holds one record
+//! - `guards`: what stops a run before anything is written
 //! - `kill`: runs that are killed at random moments
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
@@ -11,7 +13,9 @@
 
 mod cli;
 mod contactlist_wire;
+mod crm_answers;
 mod foreign;
+mod guards;
 mod kill;
 
 mod simulator;
