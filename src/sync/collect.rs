@@ -487,7 +487,35 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             keys.sort();
             self.sort_rows(run, keys, collected).await?;
         }
+        self.look_at_unagreed(run, collected).await?;
         self.fetch_rows_of_pairs(collected).await
+    }
+
+    /// Where the two never agreed on a field, "as the base has it" says nothing about the contact: it is looked at.
+    async fn look_at_unagreed(&mut self, run: &Run, collected: &mut Collected) -> Result<()> {
+        let unagreed: Vec<RemoteId> = collected
+            .pairs
+            .iter()
+            .filter(|(_, changed)| {
+                changed.remote == RemoteState::Unchanged
+                    && matches!(changed.local, Some(LocalState::Row(_)))
+                    && changed.link.gone.is_none()
+                    && changed.link.bases.contains(&None)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in unagreed {
+            let Found::Item(item) = self.remote.look_up(&LookUp::Id(id.clone())).await? else {
+                continue;
+            };
+            let RemoteItem::Record(record) = *item else {
+                continue;
+            };
+            if let Some(changed) = collected.pairs.get_mut(&id).filter(|_| !record.deleted) {
+                changed.remote = RemoteState::Seen(self.view(run, &record));
+            }
+        }
+        Ok(())
     }
 
     /// Every pair that is planned is planned on the row as it stands now.

@@ -57,6 +57,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     async fn create_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
         let tasks = self.without_taken(run, tasks).await?;
+        let tasks = self.still_as_planned(run, tasks).await?;
         let tasks = self.reserve(run, tasks).await?;
         let (mut sendings, mut held) = (Vec::new(), Vec::new());
         for (task, reserved) in tasks {
@@ -137,14 +138,52 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(free)
     }
 
+    /// A row that was edited or deleted since it was planned waits for the next run: made now, its contact would bring a deleted
+    /// person back.
+    async fn still_as_planned(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<Vec<Task>> {
+        let keys: Vec<LocalKey> = tasks
+            .iter()
+            .filter_map(|task| task.local.as_ref().map(|view| view.key.clone()))
+            .collect();
+        let rows = self.local.fetch(&keys).await?;
+        let standing: HashMap<LocalKey, Digest> = rows
+            .into_iter()
+            .flatten()
+            .filter(|row| !row.marked)
+            .map(|row| (row.key, row.digest))
+            .collect();
+        let mut kept = Vec::with_capacity(tasks.len());
+        for mut task in tasks {
+            let Some(local) = &task.local else { continue };
+            if standing.get(&local.key) == Some(&local.row) {
+                kept.push(task);
+            } else {
+                task.extra
+                    .put(Table::Inbox, dirty_local(&local.key), run.mark());
+                self.hold_push(run, task).await?;
+            }
+        }
+        Ok(kept)
+    }
+
     /// Identity before creation: what `generate` makes is written to the row, and every External ID is recorded beside it in the
     /// database, before anything is sent. A lost state can't lose it.
     async fn reserve(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<Vec<(Task, Reserved)>> {
         let (mut ready, mut writes, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-        for task in tasks {
+        for mut task in tasks {
             let Some(local) = task.local.clone() else {
                 continue;
             };
+            if let Some((code, reason)) = self.unaddressable(run, &local) {
+                // A row whose contact died, and which could never be found again, waits for a person.
+                task.holds.push(Hold {
+                    code,
+                    reason,
+                    fields: Vec::new(),
+                });
+                self.hold_push(run, task).await?;
+                continue;
+            }
             let external = run
                 .identity
                 .external_field
