@@ -438,7 +438,11 @@ impl Local for SimLocal {
 
     async fn fetch(&mut self, keys: &[LocalKey]) -> Result<Vec<Option<Row>>> {
         turn(&self.shared, "db.fetch").await;
-        let universe = self.shared.borrow();
+        let mut universe = self.shared.borrow_mut();
+        universe
+            .log
+            .deleted_unseen
+            .retain(|(side, _)| *side != Side::Local);
         Ok(keys
             .iter()
             .map(|key| self.row(&universe.database, key))

@@ -69,6 +69,8 @@ pub struct Log {
     pub windows: BTreeSet<(String, String, String)>,
     /// Which run wrote to a record last.
     pub last_written: BTreeMap<(Side, String), u64>,
+    /// Deletions since the bridge last looked at the record.
+    pub deleted_unseen: BTreeSet<(Side, String)>,
     /// People whose two records have met.
     pub linked: BTreeSet<String>,
     pub run: u64,
@@ -124,6 +126,8 @@ impl Log {
             // It lives again: somebody must have edited the other record without this side knowing.
             if !self.was_edited_unseen(anchor, side.other(), &snapshot)
                 && self.last_written.get(&(side, anchor.to_owned())) != Some(&run)
+                // The other record was deleted since the bridge looked at it last: within the round trip.
+                && !self.deleted_unseen.contains(&(side.other(), anchor.to_owned()))
                 && !(side == Side::Local
                     && self
                         .settings

@@ -251,14 +251,21 @@ impl Universe {
             Side::Remote => {
                 let ids: Vec<i64> = self.crm.living().map(|person| person.id).collect();
                 if let Some(id) = self.chance.pick(&ids).copied() {
-                    self.edit_contact(id, field, &value);
+                    let anchor = &self.crm.people[&id].values["lastName"];
+                    // An address that changes before the two have met leaves nothing to match them by.
+                    if field != "email" || self.log.linked.contains(anchor) {
+                        self.edit_contact(id, field, &value);
+                    }
                 }
             }
             Side::Local => {
                 let keys: Vec<LocalKey> =
                     self.database.living().map(|(key, _)| key.clone()).collect();
                 if let Some(key) = self.chance.pick(&keys).cloned() {
-                    self.edit_row(&key, field, &value);
+                    let anchor = self.database.text(&key, "last_name").unwrap_or_default();
+                    if field != "email" || self.log.linked.contains(&anchor) {
+                        self.edit_row(&key, field, &value);
+                    }
                 }
             }
         }
