@@ -305,8 +305,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if gap {
             return;
         }
-        if run.rewound == Some(Side::Remote) || run.full || old.is_none_or(|old| watermark.0 > old)
-        {
+        // It falls only where it stood ahead of the service's own clock, or of a restored service.
+        let ahead = run.full && old.is_some_and(|old| old > limit.0);
+        if run.rewound == Some(Side::Remote) || ahead || old.is_none_or(|old| watermark.0 > old) {
             run.facts.watermark = Some(watermark.0);
         }
     }

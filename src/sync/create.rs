@@ -478,6 +478,35 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         expected: Option<&RemoteView>,
         got: &RemoteView,
     ) -> Vec<Option<Base>> {
+        // What the service shows of a field that was not sent; anything else is somebody's edit, or a contact that it adopted.
+        let neutral = self.view(
+            run,
+            &RemoteRecord {
+                id: RemoteId(String::new()),
+                stamp: None,
+                deleted: false,
+                document: self.remote.blank(),
+            },
+        );
+        let resembles = |field: usize| {
+            expected.is_some_and(|expected| {
+                expected.values[field].is_ok() && alike(expected.value(field), got.value(field))
+            })
+        };
+        // A contact that shows something of what was sent, beyond its identity, is the one that was made; what else it shows
+        // came after. One that shows nothing of it is somebody else's with the same identity, and was never agreed on.
+        let nothing =
+            |field: usize| field_digest(self.vault, self.mapping.fields[field].fingerprint, &None);
+        let identities = [run.identity.external_field, run.identity.email_field];
+        let ours = (0..run.fields.len()).any(|field| {
+            let sent = intent.sent.get(field).copied().flatten();
+            !identities.contains(&Some(field))
+                && sent.is_some_and(|sent| {
+                    sent != nothing(field)
+                        && sent != neutral.digests[field]
+                        && (sent == got.digests[field] || resembles(field))
+                })
+        });
         (0..run.fields.len())
             .map(|field| {
                 if got.values[field].is_err() || local.values[field].is_err() {
@@ -492,31 +521,32 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     .unwrap_or(local.digests[field]);
                 match intent.sent.get(field).copied().flatten() {
                     Some(sent) => {
-                        let alike = expected
-                            .is_some_and(|expected| alike(expected.value(field), got.value(field)));
-                        match landing(sent, None, shown, alike) {
+                        match landing(sent, None, shown, resembles(field)) {
                             Landing::Confirmed => Some(Base {
                                 local: sent_row,
                                 remote: shown,
                             }),
-                            _ if got.value(field).is_none() => {
-                                let nothing = field_digest(
-                                    self.vault,
-                                    self.mapping.fields[field].fingerprint,
-                                    &None,
-                                );
-                                Some(Base {
-                                    local: nothing,
-                                    remote: shown,
-                                })
-                            }
+                            _ if got.value(field).is_none() => Some(Base {
+                                local: nothing(field),
+                                remote: shown,
+                            }),
+                            // Edited since: only the contact changed.
+                            _ if ours => Some(Base {
+                                local: sent_row,
+                                remote: sent,
+                            }),
                             _ => None,
                         }
                     }
                     None if local.value(field).is_none() && run.fields[field].pushes() => {
+                        let unsent = if got.value(field).is_none() {
+                            shown
+                        } else {
+                            neutral.digests[field]
+                        };
                         Some(Base {
                             local: sent_row,
-                            remote: shown,
+                            remote: unsent,
                         })
                     }
                     None => None,

@@ -165,7 +165,8 @@ fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Ste
     }
 }
 
-/// Whether the row shows an edit that would flow to the remote; while a conflict is `waiting`, also what never agreed.
+/// Whether the row shows an edit that would flow to the remote. A field that never agreed counts while a conflict is `waiting`,
+/// and where the row changed at all.
 pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView, waiting: bool) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
         rule.pushes()
@@ -175,11 +176,13 @@ pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView, waiting: 
                 .get(field)
                 .copied()
                 .flatten()
-                .map_or(waiting, |base| base.local != row.digests[field])
+                .map_or(waiting || row.row != link.row, |base| {
+                    base.local != row.digests[field]
+                })
     })
 }
 
-/// Whether the contact shows an edit that would flow to the database; while a conflict is `waiting`, also what never agreed.
+/// Whether the contact shows an edit that would flow to the database; see [`local_edited`].
 pub fn remote_edited(
     rules: &[FieldRule],
     link: &Link,
@@ -194,7 +197,9 @@ pub fn remote_edited(
                 .get(field)
                 .copied()
                 .flatten()
-                .map_or(waiting, |base| base.remote != contact.digests[field])
+                .map_or(waiting || contact.stamp != link.stamp, |base| {
+                    base.remote != contact.digests[field]
+                })
     })
 }
 

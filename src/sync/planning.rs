@@ -61,6 +61,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .map(|stamp| stamp.0);
         let fell_back = run.full
             && matches!((newest, run.facts.watermark), (Some(newest), Some(watermark)) if newest < watermark);
+        // The newest contact may just have been deleted; a backup also shows contacts as they were before.
+        let fell_back = fell_back && collected.older > 0;
         let many = collected.older >= REWOUND_FROM.max(run.facts.links / 100);
         if !fell_back && !many || run.facts.links == 0 || run.relink || run.rewound.is_some() {
             return Ok(());
@@ -141,6 +143,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if absent.is_empty() {
             return Ok(());
         }
+        // Any contact that the scan has just shown will do.
+        let present = present.or_else(|| collected.new_remote.keys().next().cloned());
         let control = match present {
             Some(id) => matches!(self.remote.look_up(&LookUp::Id(id)).await?, Found::Item(_)),
             // Everything is gone, and that was accepted: there is nothing left to prove the look-up by.

@@ -22,6 +22,9 @@ use super::window::{Sending, WINDOW};
 /// Pushes in a row without effect before a field is held.
 pub(crate) const MISSES_MAX: u8 = 3;
 
+/// Stands for "another value than the row's" where a value was decided on and could not be sent yet.
+const UNSENT: Digest = Digest(0);
+
 /// What the fresh look-up of a linked contact found.
 enum Fresh {
     Record(RemoteRecord),
@@ -466,7 +469,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     });
                     judged.landed = true;
                 }
-                Landing::NotApplied | Landing::Undecidable => judged.missed.push(field),
+                Landing::NotApplied | Landing::Undecidable => {
+                    // The first meeting is over: who wins was decided on what the contact showed then. What it shows next is an
+                    // edit, and the row's value is still to be sent.
+                    if let (None, Some(before)) = (link.bases[field], intent.before[field]) {
+                        link.bases[field] = Some(Base {
+                            local: UNSENT,
+                            remote: before,
+                        });
+                    }
+                    judged.missed.push(field);
+                }
             }
         }
         judged

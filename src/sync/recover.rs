@@ -3,14 +3,14 @@
 //! It runs before anything else is read, and needs nothing but the intent and a look-up.
 
 use crate::local::{LinkRow, Local, RowWrite};
-use crate::model::{Error, RemoteItem, Result, World};
+use crate::model::{Error, FieldProblem, RemoteItem, Result, World};
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::memory::{Intent, IntentKind, Memory, dirty_local, dirty_remote, put_link, remove_link};
 use super::run::Run;
-use super::view::{RemoteView, local_view};
+use super::view::{LocalView, RemoteView, local_view};
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) async fn recover(&mut self, run: &mut Run) -> Result<()> {
@@ -84,17 +84,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 None => return Ok(()),
             }
         }
-        // The values that were sent are gone with the run, but where the row still shows them they are known.
-        let mut expected = got.clone();
-        for field in 0..expected.values.len() {
-            expected.values[field] = match intent.local_after.get(field).copied().flatten() {
-                Some(digest) if digest == local.digests[field] => local.values[field].clone(),
-                _ => Err(crate::model::FieldProblem {
-                    code: "Q-UNKNOWN",
-                    reason: "not known any more".into(),
-                }),
-            };
-        }
+        let expected = as_sent(intent, &local, &got);
         let mut known = intent.clone();
         for (field, value) in expected.values.iter().enumerate() {
             if value.is_err() && known.sent[field].is_some_and(|sent| sent != got.digests[field]) {
@@ -153,7 +143,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             Some(row) => {
                 let local = local_view(self.vault, self.mapping, row);
                 let bases = if intent.mapping == run.facts.mapping {
-                    self.bases_of_new(run, intent, &local, None, &got)
+                    let expected = as_sent(intent, &local, &got);
+                    self.bases_of_new(run, intent, &local, Some(&expected), &got)
                 } else {
                     vec![None; run.fields.len()]
                 };
@@ -259,4 +250,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             self.world.sleep(rest).await;
         }
     }
+}
+
+/// The values that were sent are gone with the run, but where the row still shows them they are known.
+fn as_sent(intent: &Intent, local: &LocalView, got: &RemoteView) -> RemoteView {
+    let mut expected = got.clone();
+    for field in 0..expected.values.len() {
+        expected.values[field] = match intent.local_after.get(field).copied().flatten() {
+            Some(digest) if digest == local.digests[field] => local.values[field].clone(),
+            _ => Err(FieldProblem {
+                code: "Q-UNKNOWN",
+                reason: "not known any more".into(),
+            }),
+        };
+    }
+    expected
 }

@@ -22,6 +22,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let Some(link) = &task.link else { return };
         let key = dirty_remote(&link.remote);
         let fields: Vec<usize> = merged.in_review().collect();
+        if fields.is_empty() && task.remote.is_none() && task.take.is_none() {
+            // The contact was not seen: nothing is known of the question.
+            return;
+        }
         if fields.is_empty() {
             // A push of this task may still be on its way; what a person decided goes when the field is settled.
             let open = merged.conflicts().next().is_some();
