@@ -37,6 +37,8 @@ pub struct Person {
     pub deleted: bool,
     /// Paths whose present value was never in an answer.
     pub unseen: BTreeSet<&'static str>,
+    /// The bridge made it, and no answer has shown it yet: a field that a user empties now looks like one that was dropped.
+    pub newborn: bool,
 }
 
 impl Person {
@@ -64,6 +66,8 @@ pub struct Crm {
     pub writes: u64,
     pub created: u64,
     pub answered: bool,
+    /// Who a contact was that is there no more.
+    pub graves: BTreeMap<String, String>,
     /// A request sent earlier is carried out now: what it overwrites, nobody could have known.
     late_now: bool,
     zone: Tz,
@@ -79,6 +83,7 @@ impl Crm {
             writes: 0,
             created: 0,
             answered: false,
+            graves: BTreeMap::new(),
             late_now: false,
             zone,
         }
@@ -131,6 +136,7 @@ impl Universe {
     fn document(&mut self, id: i64) -> Option<RemoteRecord> {
         let person = self.crm.people.get_mut(&id)?;
         person.unseen.clear();
+        person.newborn = false;
         let mut document = Document::new();
         let text = |text: &str| Node::Text(text.to_owned());
         document.set("entityId", text(&id.to_string()));
@@ -294,6 +300,7 @@ impl Universe {
             }
         }
         person.stamp = stamp;
+        person.newborn |= before.is_none();
         self.note_bridge_write(before.as_ref(), &mut person);
         self.crm.people.insert(id, person);
     }
@@ -302,6 +309,14 @@ impl Universe {
     fn note_bridge_write(&mut self, before: Option<&Person>, person: &mut Person) {
         let anchor = person.values["lastName"].clone();
         let id = person.id;
+        let moved = |other: &Person| {
+            other.values["lastName"] == anchor
+                && (other.unseen.contains("emailAddress") || other.unseen.contains("externalId"))
+        };
+        if before.is_none() && self.crm.living().any(moved) {
+            // A user changed the address between look-up and push, so that the push made a second one.
+            self.log.risen.insert(anchor.clone());
+        }
         let kind = if before.is_some() {
             "updates"
         } else {
@@ -388,6 +403,7 @@ pub fn new_person(id: i64, stamp: NaiveDateTime) -> Person {
         stamp,
         deleted: false,
         unseen: BTreeSet::new(),
+        newborn: false,
     }
 }
 
@@ -462,6 +478,10 @@ impl Calls for SimCalls {
             return Err(timed_out());
         }
         let mut universe = self.0.borrow_mut();
+        universe
+            .log
+            .deleted_unseen
+            .retain(|(side, _)| *side != Side::Remote);
         let page = universe.page(since, record_start as usize);
         universe.say(|| {
             let since = since.map_or("the beginning".to_owned(), |since| since.0.to_string());
@@ -488,6 +508,11 @@ impl Calls for SimCalls {
             LookUp::External(external) => universe.crm.by_external(external),
             LookUp::Email(email) => universe.crm.by_email(email),
         };
+        if let (LookUp::Id(asked), None) = (by, id)
+            && let Some(anchor) = universe.crm.graves.get(&asked.0).cloned()
+        {
+            universe.log.deleted_unseen.remove(&(Side::Remote, anchor));
+        }
         universe.say(|| format!("   look-up {by:?}: {id:?}"));
         Ok(match id.and_then(|id| universe.document(id)) {
             Some(record) => Found::Item(Box::new(RemoteItem::Record(record))),

@@ -80,12 +80,12 @@ fn play_all(how: Play, usual: u64) {
 
 #[test]
 fn calm_worlds_converge() {
-    play_all(Play::Calm, 150);
+    play_all(Play::Calm, 300);
 }
 
 #[test]
 fn busy_worlds_converge() {
-    play_all(Play::Busy, 100);
+    play_all(Play::Busy, 300);
 }
 
 #[test]

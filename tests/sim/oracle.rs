@@ -69,6 +69,8 @@ pub struct Log {
     pub windows: BTreeSet<(String, String, String)>,
     /// Which run wrote to a record last.
     pub last_written: BTreeMap<(Side, String), u64>,
+    /// People whose contact was deleted between look-up and push, so that the push made a new one: nothing can prevent that.
+    pub risen: BTreeSet<String>,
     /// Deletions since the bridge last looked at the record.
     pub deleted_unseen: BTreeSet<(Side, String)>,
     /// People whose two records have met.
@@ -88,6 +90,11 @@ impl Log {
         self.edits += 1;
         self.anchors.insert(anchor.to_owned());
         let place = (side, anchor.to_owned(), field);
+        let last = self.shown.get(&place).and_then(|line| line.last());
+        if last.is_some_and(|(_, last)| last.as_deref() == Some(value)) {
+            // The same once more changes nothing that anybody could see.
+            return;
+        }
         self.shown
             .entry(place.clone())
             .or_default()
@@ -128,6 +135,7 @@ impl Log {
                 && self.last_written.get(&(side, anchor.to_owned())) != Some(&run)
                 // The other record was deleted since the bridge looked at it last: within the round trip.
                 && !self.deleted_unseen.contains(&(side.other(), anchor.to_owned()))
+                && !self.deleted_unseen.contains(&(side, anchor.to_owned()))
                 && !(side == Side::Local
                     && self
                         .settings
@@ -136,6 +144,9 @@ impl Log {
             {
                 self.broken.push(format!("{anchor} was deleted from {side:?}, not edited on the other side, and lives again"));
             }
+        }
+        if side == Side::Remote && self.deleted_unseen.contains(&(side, anchor.to_owned())) {
+            self.risen.insert(anchor.to_owned());
         }
         self.last_written
             .insert((side, anchor.to_owned()), self.run);
@@ -333,7 +344,7 @@ impl Universe {
             *seen.entry((Side::Local, anchor)).or_default() += 1;
         }
         for ((side, anchor), count) in seen {
-            if count > 1 {
+            if count > 1 && !self.log.risen.contains(&anchor) {
                 self.log
                     .broken
                     .push(format!("I2 {anchor} stands {count} times on {side:?}"));
@@ -367,6 +378,9 @@ impl Universe {
         let anchors: Vec<String> = self.log.anchors.iter().cloned().collect();
         let mut broken = Vec::new();
         for anchor in anchors {
+            if self.log.risen.contains(&anchor) {
+                continue;
+            }
             let remote: Vec<i64> = self
                 .crm
                 .living()
@@ -414,12 +428,13 @@ impl Universe {
             }
         }
         for (anchor, field, value, side) in std::mem::take(&mut self.log.overwritten) {
-            let kept =
-                self.log
+            let kept = self.log.risen.contains(&anchor)
+                || self
+                    .log
                     .windows
                     .contains(&(anchor.clone(), field.to_owned(), value.clone()))
-                    || waiting.kept.contains(&(field.to_owned(), value.clone()))
-                    || (field == "customer_no" && value.is_empty() && self.settings.generate);
+                || waiting.kept.contains(&(field.to_owned(), value.clone()))
+                || (field == "customer_no" && value.is_empty() && self.settings.generate);
             if !kept {
                 broken.push(format!("I3 {anchor}.{field}: the edit to {value:?} on {side:?} was overwritten, and is kept nowhere"));
             }

@@ -188,6 +188,9 @@ impl Universe {
         person.stamp = stamp;
         person.unseen.insert(path);
         let anchor = person.values["lastName"].clone();
+        if person.newborn && value.is_empty() {
+            self.log.window(&anchor, field, &value);
+        }
         self.log
             .edited(Side::Remote, &anchor, field, &canonical(field, &value));
         self.say(|| format!("   ~ contact {id} {anchor}: {field} := {value:?}"));
@@ -303,6 +306,7 @@ impl Universe {
         if !self.settings.deleted_flag {
             self.crm.people.remove(&id);
         }
+        self.crm.graves.insert(id.to_string(), anchor.clone());
         self.log.deleted(Side::Remote, &anchor, values);
         self.say(|| format!("   ~ contact {id} {anchor} is deleted"));
     }
