@@ -1,6 +1,6 @@
 //! What waits for a person: writes it during a run, and lists, shows and settles it for the commands.
 //!
-//! Values stand in these records sealed; only [`values_of`] opens them, for `review show` and `quarantine show`.
+//! Values stand in these records sealed; only [`values_of`](super::values_of) opens them, for `review show` and `quarantine show`.
 
 use crate::local::Local;
 use crate::model::{BadRecord, Result, Vault, World};

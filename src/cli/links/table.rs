@@ -51,7 +51,7 @@ pub fn write(lines: &[Line]) -> Result<Vec<u8>> {
         .map_err(|_| Error::unexpected("E-LINKS-CSV", "The links can't be written as CSV"))
 }
 
-/// Reads what [`write`] wrote, with the line number of each. Every fault of the file is told at once (exit 2): a line that is
+/// Reads what [`write()`] wrote, with the line number of each. Every fault of the file is told at once (exit 2): a line that is
 /// not of this form, and a key or an id that stands twice in one bridge.
 pub fn read(name: &str, bytes: &[u8]) -> Result<Vec<(u64, Line)>> {
     let mut reader = csv::ReaderBuilder::new()

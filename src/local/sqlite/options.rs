@@ -16,7 +16,7 @@ pub const DEFAULT_FIND_INDEX_ROWS: u64 = 2_000_000;
 /// Operation ids kept in `contactbridge_applied`: only the newest is ever asked for, the others are for a person who looks.
 pub const DEFAULT_APPLIED_KEPT: u32 = 64;
 
-/// Limits of a [`SqliteLocal`].
+/// Limits of a [`SqliteLocal`](super::SqliteLocal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
     /// How long a statement waits for another program's lock.

@@ -27,7 +27,7 @@ pub(super) struct Seeded {
     seed: u64,
     profile: Profile,
     pub(super) zone: Tz,
-    /// The last repeated hour of the zone before [`Seeded::NEWEST`], as its first instant, if it ever has one.
+    /// The last repeated hour of the zone before `NEWEST`, as its first instant, if it ever has one.
     pub(super) fold: Option<DateTime<Utc>>,
 }
 
