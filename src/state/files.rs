@@ -49,7 +49,7 @@ pub(super) fn private_directory(path: &Path) -> Result<()> {
             .next()
             .is_none();
         if empty {
-            let _ = fs::set_permissions(path, Permissions::from_mode(0o700));
+            close_to_others(path, 0o700);
         }
         return Ok(());
     }
@@ -65,6 +65,14 @@ pub(super) fn private_directory(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives `path` the mode, where others may see it now. Who may not change it can still use it.
+pub(super) fn close_to_others(path: &Path, mode: u32) {
+    let open = fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+    if open {
+        let _ = fs::set_permissions(path, Permissions::from_mode(mode));
+    }
 }
 
 /// Makes the entries of a directory durable.

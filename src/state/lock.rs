@@ -153,6 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn h67_of_many_that_race_for_the_lock_one_has_it() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let now = "2026-11-22T10:02:00Z".parse().unwrap();
+        let (holders, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let Ok(lock) = StoreLock::take(&path, "members", now) else {
+                            continue;
+                        };
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0);
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert!(taken.into_inner() > 0);
+    }
+
+    #[test]
     fn a_lock_file_with_something_else_in_it_locks_all_the_same() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");

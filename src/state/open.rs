@@ -175,6 +175,7 @@ impl Opening<'_> {
         initial.put(Table::Meta, FINGERPRINT_KEY, self.fingerprint);
         let (store, created) = match location {
             StateLocation::Sqlite(_) => {
+                files::close_to_others(&data, 0o600);
                 let (store, created) = SqliteStore::open(&data, initial)?;
                 (AnyStore::Sqlite(store, lock), created)
             }
@@ -375,8 +376,10 @@ fn take_lock(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Resu
     }
     let path = location.beside(bridge, "lock")?;
     files::private_directory(directory)?;
-    if let Some(own) = path.parent() {
+    if let (StateLocation::Sled(_), Some(own)) = (location, path.parent()) {
+        // This one is ours alone, whatever a backup made of its mode.
         files::private_directory(own)?;
+        files::close_to_others(own, 0o700);
     }
     StoreLock::take(&path, bridge, now)
 }
@@ -469,6 +472,19 @@ mod tests {
             assert!(any_exists(&location).unwrap());
             assert!(!exists(&location, "other").unwrap());
             assert!(!try_open(&location).await.unwrap().1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_state_that_a_backup_opened_to_others_is_closed_again() {
+        let directory = tempfile::tempdir().unwrap();
+        for location in both(directory.path()) {
+            try_open(&location).await.unwrap().0.close().unwrap();
+            let data = location.data("members").unwrap();
+            fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+            try_open(&location).await.unwrap().0.close().unwrap();
+            let mode = fs::metadata(&data).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, if data.is_dir() { 0o700 } else { 0o600 });
         }
     }
 

@@ -420,6 +420,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_store_that_failed_once_refuses_everything_until_it_is_opened_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("members.sqlite");
+        let store = open(&file).unwrap();
+        store.commit(put(1)).await.unwrap();
+        let limit_pages = |store: &SqliteStore, pages: i64| {
+            let inner = store.inner.lock().unwrap();
+            inner
+                .connection
+                .pragma_update(None, "max_page_count", pages)
+                .unwrap();
+        };
+        limit_pages(&store, 1);
+        let mut batch = put(2);
+        batch.put(Table::Review, "large", vec![1; 100_000]);
+        assert_eq!(store.commit(batch).await.unwrap_err().code(), "E-DISK");
+        limit_pages(&store, 1_000_000);
+        assert_eq!(store.commit(put(3)).await.unwrap_err().code(), "E-DISK");
+        assert!(store.get(Table::Meta, b"made").await.is_err());
+        assert_eq!(store.close().unwrap_err().code(), "E-DISK");
+
+        let store = open(&file).unwrap();
+        assert_eq!(store.range(Table::Link, None, 100).await.unwrap().len(), 20);
+        store.commit(put(3)).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn h60_a_store_that_is_gone_or_emptied_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("members.sqlite");

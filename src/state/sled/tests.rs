@@ -258,6 +258,42 @@ async fn a_snapshot_that_was_cut_while_written_does_not_matter() {
 }
 
 #[tokio::test]
+async fn a_store_that_failed_once_refuses_everything_until_it_is_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    store.commit(put(1)).await.unwrap();
+    // The place that each commit looks at after its flush is gone: nothing can be promised any more.
+    let blobs = directory.path().join("db/blobs");
+    fs::remove_dir(&blobs).unwrap();
+    let error = store.commit(put(2)).await.unwrap_err();
+    assert_eq!(
+        (error.code(), error.kind()),
+        ("E-STATE-IO", Kind::NeedsPerson)
+    );
+    fs::create_dir(&blobs).unwrap();
+    assert_eq!(store.commit(put(3)).await.unwrap_err().code(), "E-STATE-IO");
+    assert!(store.get(Table::Meta, b"made").await.is_err());
+    assert!(store.range(Table::Link, None, 1).await.is_err());
+    assert_eq!(store.close().unwrap_err().code(), "E-STATE-IO");
+
+    let store = open(directory.path()).unwrap();
+    let found = store.range(Table::Link, None, 100).await.unwrap().len();
+    assert!(
+        [20, 40].contains(&found),
+        "the second commit is whole or not there"
+    );
+}
+
+#[tokio::test]
+async fn sled_goes_through_the_barrier() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let before = barrier::calls();
+    store.commit(put(1)).await.unwrap();
+    assert!(before.is_none() || barrier::calls() > before);
+}
+
+#[tokio::test]
 async fn files_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
