@@ -27,7 +27,7 @@ pub const DEFAULT_RECORD_MAX: usize = 256 * 1024;
 
 /// Texts, references and comments of an answer, as a multiple of its bound on elements: notes full of escaped markup
 /// have thousands of references a contact, and each piece costs as much as an element.
-pub const PIECES_PER_ELEMENT: usize = 3;
+pub const PIECES_PER_ELEMENT: usize = 2;
 
 /// The limits of an answer's content; see the `DEFAULT_*` constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
