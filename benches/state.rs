@@ -1,7 +1,7 @@
 //! T8 of docs/performance.md: durable links a second, 100 links a commit, for each embedded store.
 //!
 //! A link is one key with all its facts (about 250 bytes) and one index entry. Beside it: reading pages of 100, and a scan in
-//! the order of keys. `cargo bench --bench state [-- sled|sqlite]`; STATE_BENCH_LINKS changes the number of links.
+//! the order of keys. `cargo bench --bench state [-- sled|sqlite] [sorted|shuffled] [1|8]`; STATE_BENCH_LINKS changes the number of links.
 
 // A bench measures with the machine's own clock.
 #![allow(clippy::disallowed_methods)]
@@ -27,14 +27,17 @@ fn main() {
         "{:<8} {:<9} {:>6} {:>12} {:>12} {:>14} {:>10} {:>9}",
         "store", "order", "window", "links/s", "gets/s", "scan, keys/s", "reopen, s", "disk, MB"
     );
-    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
     for engine in ["sled", "sqlite"] {
-        if wanted.as_deref().is_some_and(|wanted| wanted != engine) {
-            continue;
-        }
         for order in ["sorted", "shuffled"] {
             for window in [1, 8] {
-                runtime.block_on(measure(engine, order, window, links));
+                let names = [engine, order, &window.to_string()];
+                if wanted.iter().all(|word| names.contains(&word.as_str())) {
+                    runtime.block_on(measure(engine, order, window, links));
+                }
             }
         }
     }
