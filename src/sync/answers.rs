@@ -80,12 +80,15 @@ pub async fn resolve<S: StateStore>(store: &S, id: &str, decision: Decision) -> 
         if public_id(Table::Review, &key) != id {
             continue;
         }
-        let fits = match (&decision, review.kind, review.side) {
-            (Decision::Take(_), ReviewKind::Conflict | ReviewKind::Delete, _) => true,
-            (Decision::Separate, ReviewKind::Match, _) => true,
-            (Decision::Link(_), ReviewKind::Match, Some(Side::Local)) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (&decision, review.kind, review.side),
+            (
+                Decision::Take(_),
+                ReviewKind::Conflict | ReviewKind::Delete,
+                _
+            ) | (Decision::Separate, ReviewKind::Match, _)
+                | (Decision::Link(_), ReviewKind::Match, Some(Side::Local))
+        );
         if !fits {
             let what = match (review.kind, review.side) {
                 (ReviewKind::Conflict | ReviewKind::Delete, _) => "--take remote or --take local",

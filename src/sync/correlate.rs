@@ -182,7 +182,8 @@ fn refuse_collisions(
     known: &[Newcomer],
     fates: &mut Correlation,
 ) {
-    let identities: [(fn(&Newcomer) -> Option<Digest>, Why); 2] = [
+    type Identity = fn(&Newcomer) -> Option<Digest>;
+    let identities: [(Identity, Why); 2] = [
         (|newcomer| newcomer.external, Why::ExternalTaken),
         (|newcomer| newcomer.email, Why::EmailTaken),
     ];

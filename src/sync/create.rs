@@ -285,7 +285,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let mut document = self.remote.blank();
         let mut given = vec![false; run.fields.len()];
-        for field in 0..run.fields.len() {
+        for (field, given) in given.iter_mut().enumerate() {
             if !run.fields[field].pushes() || local.values[field].is_err() {
                 continue;
             }
@@ -297,7 +297,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 continue;
             }
             match self.mapping.to_remote(field, &value, &mut document) {
-                Ok(()) => given[field] = true,
+                Ok(()) => *given = true,
                 Err(problem) => task.holds.push(Hold {
                     code: problem.code,
                     reason: format!("{}: {}", self.mapping.fields[field].column, problem.reason),

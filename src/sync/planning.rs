@@ -209,7 +209,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     ) -> Newer {
         let stamp = remote.and_then(|remote| remote.stamp).filter(|stamp| {
             // A time that our own write made, or one that the zone shows twice, says nothing.
-            !(link.own_stamp && link.stamp == Some(*stamp)) && !self.remote.is_ambiguous(*stamp)
+            let is_ours = link.own_stamp && link.stamp == Some(*stamp);
+            !is_ours && !self.remote.is_ambiguous(*stamp)
         });
         let ahead = self.remote.clock_difference().unwrap_or_default();
         let tolerance = chrono::Duration::from_std(self.rules.conflict_tolerance)

@@ -29,19 +29,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if fields.is_empty() {
             // A push of this task may still be on its way; what a person decided goes when the field is settled.
             let open = merged.conflicts().next().is_some();
-            if !open
-                && run.reviews.get(&key).is_some_and(|review| {
+            let is_over = run.reviews.get(&key).is_some_and(|review| {
+                if open {
+                    task.holds.is_empty() && review.decision.is_some()
+                } else {
                     matches!(review.kind, ReviewKind::Conflict | ReviewKind::Delete) || task.fresh
-                })
-            {
-                self.release_review(run, &key, batch);
-            } else if open
-                && task.holds.is_empty()
-                && run
-                    .reviews
-                    .get(&key)
-                    .is_some_and(|review| review.decision.is_some())
-            {
+                }
+            });
+            if is_over {
                 self.release_review(run, &key, batch);
             }
             return;

@@ -279,6 +279,7 @@ mod digests {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // Tests may read the clock.
 mod tests {
     use super::*;
 
