@@ -159,11 +159,6 @@ impl Dialect {
         format!("ALTER TABLE {} ADD COLUMN {definition}", self.name(table))
     }
 
-    /// Definition of a field's column, for [`Dialect::add_column`].
-    pub(super) fn field_column(self, column: &Column) -> String {
-        self.column(column)
-    }
-
     /// Makes a child table. The parent's column has the type of the parent's key.
     pub(super) fn create_child(self, table: &str, child: &ChildLayout, key: ColumnKind) -> String {
         let mut columns = vec![format!(

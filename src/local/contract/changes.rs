@@ -88,6 +88,7 @@ pub(in crate::local) async fn the_journal_says_when_its_memory_does_not_reach_ba
     }
     // A mapping with another field needs other triggers, and what happened to that field before was not noted.
     let mut wider = journalled();
+    place.other("ALTER TABLE customers ADD COLUMN tier TEXT");
     wider.columns.push(column("tier", ColumnKind::Text));
     let mut side = prepared(place, wider).await;
     equal(

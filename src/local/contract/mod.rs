@@ -36,6 +36,7 @@ macro_rules! contract {
         $crate::local::contract::contract!(@each $place;
             before_the_first_run_everything_is_empty_and_nothing_is_made
             preparing_twice_makes_everything_once
+            the_column_of_the_mark_joins_a_table_that_stands
             what_is_inserted_is_found_in_every_way
             a_scan_sees_each_row_once_in_the_order_of_keys
             text_keys_are_scanned_in_bytewise_order

@@ -37,10 +37,30 @@ pub(in crate::local) async fn preparing_twice_makes_everything_once<P: Place>(pl
     side.prepare().await.unwrap();
     place.other("INSERT INTO customers (email, deleted_at, updated_at) VALUES ('a', NULL, NULL)");
     place.other("INSERT INTO addresses (customer_id, kind, city) VALUES (1, 1, 'Rome')");
-    // A field that joins the mapping later is added to the table that stands.
+    // A column that is missing from a table that stands may have been taken away: made anew it would be empty for everybody.
     wanted.columns.push(column("tier", ColumnKind::Text));
+    let error = place
+        .side("members", wanted.clone())
+        .prepare()
+        .await
+        .unwrap_err();
+    equal(
+        (error.kind(), error.code()),
+        (ErrorKind::Config, "E-MAP-COLUMN"),
+    );
+    place.other("ALTER TABLE customers ADD COLUMN tier TEXT");
     let mut side = prepared(place, wanted).await;
     equal(all(&mut side).await[0].cells.len(), 4);
+}
+
+pub(in crate::local) async fn the_column_of_the_mark_joins_a_table_that_stands<P: Place>(
+    place: &P,
+) {
+    prepared(place, layout()).await;
+    let mut wanted = layout();
+    wanted.deleted = Some("deleted_at".to_owned());
+    prepared(place, wanted).await;
+    place.other("INSERT INTO customers (email, deleted_at) VALUES ('a', NULL)");
 }
 
 pub(in crate::local) async fn what_is_inserted_is_found_in_every_way<P: Place>(place: &P) {

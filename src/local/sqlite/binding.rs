@@ -67,7 +67,7 @@ pub(super) fn table_name(table: &str) -> &str {
     table.strip_prefix("main.").unwrap_or(table)
 }
 
-/// Lays `layout` over the database; `may_miss`: tables and columns may be missing, because the next run makes them.
+/// Lays `layout` over the database; `may_miss`: tables and the column of the mark may be missing, because the next run makes them.
 pub(super) fn bind(
     conn: &Connection,
     bridge: &str,
@@ -80,7 +80,7 @@ pub(super) fn bind(
     for child in &layout.children {
         children.push(
             table(conn, &child.table, may_miss, &mut problems)?
-                .and_then(|shape| bind_child(child, shape, may_miss, &mut problems)),
+                .and_then(|shape| bind_child(child, shape, &mut problems)),
         );
     }
     let Some(shape) = shape else {
@@ -90,17 +90,21 @@ pub(super) fn bind(
         });
     };
     check_key(conn, layout, &shape, &mut problems)?;
-    let mut look = |name: &str| column(&shape, name, may_miss, &mut problems);
+    // A column that is gone from a table that is there would come back empty, and empty everybody's field in the CRM.
+    let mut look = |name: &str| column(&shape, name, false, &mut problems);
     let fields: Vec<_> = layout
         .columns
         .iter()
         .map(|field| look(&field.name))
         .collect();
-    let deleted = layout.deleted.as_deref().and_then(&mut look);
     let changed = match &layout.changes {
         ChangeMethod::Column(name) => look(name),
         ChangeMethod::Scan | ChangeMethod::Journal => None,
     };
+    let deleted = layout
+        .deleted
+        .as_deref()
+        .and_then(|name| column(&shape, name, may_miss, &mut problems));
     check_columns(layout, &shape, &fields, &mut problems);
     let foreign_triggers = conn
         .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND substr(name, 1, length(?1)) <> ?1")?
@@ -185,14 +189,13 @@ fn column(
 fn bind_child(
     child: &ChildLayout,
     shape: TableShape,
-    may_miss: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<ChildBinding> {
-    let parent = column(&shape, &child.parent, may_miss, problems);
+    let parent = column(&shape, &child.parent, false, problems);
     let columns: Vec<_> = child
         .columns
         .iter()
-        .map(|field| column(&shape, &field.name, may_miss, problems))
+        .map(|field| column(&shape, &field.name, false, problems))
         .collect();
     for column in columns.iter().flatten().filter(|column| column.generated) {
         problems.push(Problem::fatal(

@@ -1,4 +1,6 @@
-//! Making what is missing: the file, the mapped tables and columns, our own tables, the journal's triggers.
+//! Making what is missing: the file, the mapped tables, the column of the mark, our own tables, the journal's triggers.
+//!
+//! A mapped column that an existing table lacks is never made: it is an error of the mapping.
 //!
 //! All of it is one transaction, and none where nothing is missing.
 
@@ -135,15 +137,10 @@ fn missing(conn: &Connection, layout: &Layout) -> rusqlite::Result<Vec<String>> 
                     _ => ColumnKind::Text,
                 };
             }
-            for column in &layout.columns {
-                if shape.column(&column.name).is_none() {
-                    statements.push(DIALECT.add_column(table, &DIALECT.field_column(column)));
-                }
-            }
-            for name in layout.extra_columns() {
-                if shape.column(name).is_none() {
-                    statements.push(DIALECT.add_column(table, &DIALECT.extra_column(name)));
-                }
+            if let Some(name) = layout.deleted.as_deref()
+                && shape.column(name).is_none()
+            {
+                statements.push(DIALECT.add_column(table, &DIALECT.extra_column(name)));
             }
         }
         Found::Other(_) => {}
@@ -155,25 +152,7 @@ fn missing(conn: &Connection, layout: &Layout) -> rusqlite::Result<Vec<String>> 
                 statements.push(DIALECT.create_child(table, child, key));
                 statements.push(index(table, &child.parent));
             }
-            Found::Table(shape) => {
-                if shape.column(&child.parent).is_none() {
-                    statements.push(DIALECT.add_column(
-                        table,
-                        &DIALECT.field_column(&crate::model::Column {
-                            name: child.parent.clone(),
-                            kind: key,
-                            matches: false,
-                        }),
-                    ));
-                    statements.push(index(table, &child.parent));
-                }
-                for column in &child.columns {
-                    if shape.column(&column.name).is_none() {
-                        statements.push(DIALECT.add_column(table, &DIALECT.field_column(column)));
-                    }
-                }
-            }
-            Found::Other(_) => {}
+            Found::Table(_) | Found::Other(_) => {}
         }
     }
     Ok(statements)

@@ -237,6 +237,9 @@ async fn more_changes_than_fit_in_memory_ask_for_a_scan() {
         };
         let mut side =
             SqliteLocal::open(file.path(), "members", wanted.clone(), vault(), options).unwrap();
+        if matches!(wanted.changes, ChangeMethod::Column(_)) {
+            file.other("ALTER TABLE customers ADD COLUMN updated_at TEXT");
+        }
         side.prepare().await.unwrap();
         let position = side.position().await.unwrap();
         let insert = match wanted.changes {
