@@ -18,7 +18,6 @@ mod memory;
 mod moving;
 mod open;
 mod sled;
-mod spool;
 mod sqlite;
 
 pub use key::StateKey;
@@ -28,10 +27,9 @@ pub use memory::MemoryStore;
 pub use moving::{Move, Moved};
 pub use open::{
     AnyStore, DEFAULT_FREE_BYTES_MIN, StateLimits, exists, holder, leave_status, open, read_status,
-    set_aside, spool_path,
+    set_aside,
 };
 pub use sled::SledStore;
-pub use spool::{DEFAULT_SPOOL_MEMORY_BYTES, Spool};
 pub use sqlite::SqliteStore;
 
 use std::future::Future;

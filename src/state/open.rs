@@ -243,11 +243,6 @@ pub fn exists(location: &StateLocation, bridge: &str) -> Result<bool> {
     Ok(engine_data(location, bridge)?.exists() || location.beside(bridge, "marker")?.exists())
 }
 
-/// A file beside the state of `bridge` for a [`super::Spool`]; the directory stands once the state is open.
-pub fn spool_path(location: &StateLocation, bridge: &str) -> Result<PathBuf> {
-    location.beside(bridge, "spool")
-}
-
 /// Who runs `bridge` now; `None` where nobody does.
 pub fn holder(location: &StateLocation, bridge: &str) -> Result<Option<Holder>> {
     lock::holder(&location.beside(bridge, "lock")?)
