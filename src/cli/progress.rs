@@ -1,5 +1,6 @@
 //! A progress line on a terminal's stderr, and nothing anywhere else.
 
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,12 +68,17 @@ pub fn aside(write: impl FnOnce()) {
 pub struct Watching<'a> {
     progress: &'a Progress,
     bridge: &'a str,
+    stage: Cell<&'static str>,
 }
 
 impl<'a> Watching<'a> {
     /// Watches the run of a bridge.
     pub fn new(progress: &'a Progress, bridge: &'a str) -> Self {
-        Self { progress, bridge }
+        Self {
+            progress,
+            bridge,
+            stage: Cell::new(""),
+        }
     }
 }
 
@@ -83,6 +89,9 @@ impl Watch for Watching<'_> {
             Some(total) => format!("{bridge}: {stage} {done} of {total}"),
             None => format!("{bridge}: {stage} {done}"),
         });
+        if self.stage.replace(stage) != stage {
+            tracing::info!(bridge, stage, "the pass goes on");
+        }
         tracing::debug!(bridge, stage, done, total, "progress");
     }
 }

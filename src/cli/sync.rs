@@ -181,6 +181,7 @@ pub async fn one(
         }
     };
     recall_habit(&bridge, &store).await;
+    tracing::info!(bridge = name, dry = options.dry, "the pass begins");
     let progress = Progress::start(shows_progress, name);
     let watch = Watching::new(&progress, name);
     let ran =
@@ -206,6 +207,7 @@ pub async fn one(
         mut error,
         plan,
     } = finished;
+    say_what_happened(&report);
     let links = links(&store).await;
     if !options.dry {
         keep_habit(&bridge, &store).await;
@@ -233,6 +235,36 @@ pub async fn one(
 async fn links<S: StateStore>(store: &S) -> Option<u64> {
     let facts = Memory::new(store).facts().await.ok()??;
     Some(facts.links)
+}
+
+/// The counts of a pass, for whoever reads along.
+fn say_what_happened(report: &BridgeReport) {
+    let bridge = report.bridge.as_str();
+    for (way, counts) in [("pull", report.pull), ("push", report.push)] {
+        let Counts {
+            read,
+            created,
+            updated,
+            deleted,
+            unchanged,
+            held,
+        } = counts;
+        tracing::info!(
+            bridge, way, read, created, updated, deleted, unchanged, held, "records"
+        );
+    }
+    tracing::info!(
+        bridge,
+        outcome = status::name(report.outcome),
+        guard = report.guard.map(crate::sync::Guard::name),
+        conflicts = report.conflicts,
+        review = report.review,
+        quarantined = report.quarantined,
+        requests = report.requests,
+        watermark = report.watermark,
+        seconds = report.seconds,
+        "the pass ended"
+    );
 }
 
 /// Takes up what earlier runs have seen the site do with offsets. Without it, the run finds out again.

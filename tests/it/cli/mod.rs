@@ -5,7 +5,7 @@
 //! - `guards`: what stops a run, and what lets it pass
 //! - `waiting`: review and quarantine
 //! - `state`: lost, moved, held and interrupted; links and journal
-//! - `kill`: kill -9 at named points and random moments
+//! - `kill`: kill -9 at every checkpoint
 //! - `demo`: the Quick start of the README
 
 mod demo;

@@ -301,3 +301,15 @@ fn schema_prints_one_document_a_file_and_the_sql() {
             .unwrap_or_else(|_| panic!("no {table} in\n{sql}"));
     }
 }
+
+#[test]
+fn what_init_writes_passes_check_once_its_variables_are_set() {
+    let (_directory, binary) = anywhere();
+    let json = binary.line("init --format json").exits(0).json();
+    binary.line("check --offline").exits(2);
+    let mut set = binary.clone();
+    for name in json["variables"].as_array().expect("names") {
+        set = set.with(name.as_str().expect("a name"), "x");
+    }
+    set.line("check --offline").exits(0).quietly();
+}

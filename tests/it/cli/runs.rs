@@ -542,3 +542,22 @@ fn nothing_of_people_can_be_read_in_the_state() {
         assert!(!holds(&email[0]), "{email:?}");
     }
 }
+
+#[test]
+fn verbose_says_what_happens_and_quiet_says_nothing() {
+    let project = Setup::default().crm(plain).people(10).build();
+    let ran = project.line("sync -v").exits(0);
+    for part in [
+        "the pass begins bridge=members",
+        "created=10",
+        "the pass ended",
+        "outcome=ok",
+    ] {
+        assert!(ran.stderr.contains(part), "no {part:?} in {ran:?}");
+    }
+    for line in ["sync", "sync -q", "plan -q", "status -q", "check -q"] {
+        project.line(line).exits(0).quietly();
+    }
+    project.crm.switch("unavailable=").expect("a switch");
+    project.line("sync -q").exits(5).complains("error: E-");
+}
