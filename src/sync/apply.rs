@@ -1,5 +1,7 @@
 //! Carries the plan out: rows first, then contacts, deletions last; and ends the run.
 
+use std::collections::HashMap;
+
 use crate::local::{Local, RowWrite};
 use crate::model::{Direction, RemoteItem, Result, Stamp, World};
 use crate::remote::{Deleted, Found, LookUp, Remote};
@@ -50,16 +52,23 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for record in bad {
             self.hold_bad(run, record);
         }
-        let ids: Vec<_> = records.iter().map(|record| record.id.clone()).collect();
-        let links = Memory::new(self.store).links(&ids).await?;
-        for (record, link) in records.iter().zip(links) {
-            run.seen.insert(super::collect::seen_mark(&record.id));
+        // What this run has not shown yet has no link, unless an earlier run left some.
+        let known: Vec<_> = records
+            .iter()
+            .filter(|record| {
+                !run.seen.insert(super::collect::seen_mark(&record.id)) || run.began_with_links
+            })
+            .map(|record| record.id.clone())
+            .collect();
+        let links = Memory::new(self.store).links(&known).await?;
+        let mut links: HashMap<_, _> = known.into_iter().zip(links).collect();
+        for record in &records {
             if record.deleted {
                 run.pull.unchanged += 1;
                 continue;
             }
             let view = self.view(run, record);
-            match link {
+            match links.remove(&record.id).flatten() {
                 // Read twice: the overlap of pages, or a scan that began anew. What changed meanwhile is for the next run.
                 Some(link) if remote_unchanged(&link, &view) => {}
                 Some(link) => {

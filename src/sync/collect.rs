@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::local::{Local, LocalChanges};
 use crate::model::{
-    BadRecord, Error, LocalKey, RemoteId, RemoteItem, RemoteRecord, Result, Stamp, World,
+    BadRecord, Digest, Error, LocalKey, RemoteId, RemoteItem, RemoteRecord, Result, Stamp, World,
 };
 use crate::remote::{Found, LookUp, Remote, RemoteScan, ScanStep};
 use crate::state::StateStore;
@@ -16,7 +16,7 @@ use crate::state::StateStore;
 use super::memory::{Link, Memory, RANGE, Side};
 use super::plan::{LocalState, RemoteState, remote_unchanged};
 use super::run::Run;
-use super::view::{LocalView, RemoteView, identity_of, local_view, remote_view};
+use super::view::{LocalView, RemoteView, identity_digests, identity_of, local_view, remote_view};
 use super::{Engine, Halt};
 
 /// Rows of which only key and digest are looked at, in one call.
@@ -96,6 +96,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 return Ok(());
             };
             after = Some(last.remote.clone());
+            run.began_with_links = true;
             run.externals
                 .extend(links.iter().filter_map(|link| link.external));
         }
@@ -108,13 +109,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     /// A contact as it shows itself through the mapping.
     pub(crate) fn view(&self, run: &Run, record: &RemoteRecord) -> RemoteView {
-        let identity = &run.identity;
-        let (external, email) = identity_of(
-            identity.external,
-            identity.email.map(|name| (name, identity.mirror.as_ref())),
-            &record.document,
-        );
+        let (external, email) = identity_in(run, record);
         remote_view(self.vault, self.mapping, record, external, email)
+    }
+
+    /// Only what a contact is found by, where the rest of it may not matter.
+    pub(crate) fn found_by(
+        &self,
+        run: &Run,
+        record: &RemoteRecord,
+    ) -> (Option<Digest>, Option<Digest>) {
+        let (external, email) = identity_in(run, record);
+        identity_digests(self.vault, external, email)
     }
 
     async fn collect_remote(
@@ -143,6 +149,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 ScanStep::Restarted => {
                     read = 0;
                     run.seen.clear();
+                    run.began_with_links = true;
                     self.flush_load(run).await?;
                     if !run.first_load {
                         collected.pairs.retain(|_, changed| changed.local.is_some());
@@ -540,6 +547,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         Ok(())
     }
+}
+
+fn identity_in<'r>(run: &Run, record: &'r RemoteRecord) -> (Option<&'r str>, Option<&'r str>) {
+    let identity = &run.identity;
+    identity_of(
+        identity.external,
+        identity.email.map(|name| (name, identity.mirror.as_ref())),
+        &record.document,
+    )
 }
 
 /// Parts records from what can't be decoded; of a record that a page shows twice the newest counts.

@@ -13,7 +13,7 @@ use super::memory::{
 };
 use super::merge::Flow;
 use super::run::{Action, Pushing, Run, Task};
-use super::view::{LocalView, RemoteView, local_view};
+use super::view::{LocalView, RemoteView, local_view_beside};
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) fn bare_link(&self, run: &Run, remote: &RemoteView) -> Link {
@@ -49,7 +49,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let after = row
             .as_ref()
             .filter(|row| !row.marked)
-            .map(|row| local_view(self.vault, self.mapping, row));
+            .map(|row| local_view_beside(self.vault, self.mapping, row, task.remote.as_ref()));
         match task.action.clone() {
             Action::Settle(merged) => {
                 let Some(link) = &task.link else {

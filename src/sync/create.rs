@@ -102,13 +102,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         let RemoteItem::Record(record) = item else {
                             continue;
                         };
-                        let view = self.view(run, &record);
-                        for digest in [view.external, view.email]
+                        if record.deleted {
+                            continue;
+                        }
+                        let (external, email) = self.found_by(run, &record);
+                        for digest in [external, email]
                             .into_iter()
                             .flatten()
-                            .filter(|digest| wanted.contains(digest) && !view.deleted)
+                            .filter(|digest| wanted.contains(digest))
                         {
-                            taken.entry(digest).or_default().push(view.id.clone());
+                            taken.entry(digest).or_default().push(record.id.clone());
                         }
                     }
                 }

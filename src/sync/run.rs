@@ -210,6 +210,8 @@ pub struct Run {
     pub known_until: Option<Stamp>,
     /// Rows that a killed run announced, of contacts that are not linked yet.
     pub announced: HashMap<RemoteId, Intent>,
+    /// A first load began, or began anew, with links in the store.
+    pub began_with_links: bool,
     /// Contacts of a first load that fill up a transaction.
     pub loading: Vec<Task>,
     /// Commits under way that nothing waits for yet (first load only).
@@ -298,6 +300,7 @@ impl Run {
             externals: HashSet::new(),
             known_until: None,
             announced: HashMap::new(),
+            began_with_links: false,
             loading: Vec::new(),
             behind: Vec::new(),
             live_local: 0,

@@ -4,7 +4,7 @@
 //! except for a row that moved meanwhile: that is merged anew.
 
 use crate::local::{ChildSet, LinkRow, Local, Row, RowOutcome, RowWrite};
-use crate::model::{Cell, Error, LocalKey, Result, World};
+use crate::model::{Canonical, Cell, Error, LocalKey, Result, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
@@ -141,10 +141,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     .then(|| self.link_row(run, local.key.clone(), link, task.remote.as_ref()));
                 let (key, expect) = (local.key.clone(), local.row);
                 let cells = match &task.remote {
-                    Some(remote) => {
-                        let remote = remote.clone();
-                        self.cells(&fields, &remote, &mut task.holds)
-                    }
+                    Some(remote) => self.cells(&fields, remote, &mut task.holds),
                     None => Vec::new(),
                 };
                 if cells.is_empty() && children.is_empty() {
@@ -160,7 +157,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }))
             }
             Action::CreateLocal | Action::RestoreLocal => {
-                let Some(remote) = task.remote.clone() else {
+                let Some(remote) = &task.remote else {
                     return Err(Error::unexpected(
                         "E-INVARIANT",
                         "A row is to be made from a contact that was not read",
@@ -177,9 +174,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     let fields: Vec<usize> = (0..run.fields.len())
                         .filter(|&field| run.fields[field].pulls())
                         .collect();
-                    let children = self.child_sets(link, &remote);
-                    let link_row = Some(self.link_row(run, row.key.clone(), link, Some(&remote)));
-                    let cells = self.cells(&fields, &remote, &mut task.holds);
+                    let children = self.child_sets(link, remote);
+                    let link_row = Some(self.link_row(run, row.key.clone(), link, Some(remote)));
+                    let cells = self.cells(&fields, remote, &mut task.holds);
                     return Ok(Some(RowWrite::Update {
                         key: row.key,
                         expect: row.digest,
@@ -189,16 +186,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         link: link_row,
                     }));
                 }
-                let cells = self.new_row(run, &remote, &mut task.holds);
+                let cells = self.new_row(run, remote, &mut task.holds);
                 let bare = Link {
                     children: vec![ChildBase::default(); self.mapping.children.len()],
-                    ..self.bare_link(run, &remote)
+                    ..self.bare_link(run, remote)
                 };
                 Ok(Some(RowWrite::Insert {
                     cells,
-                    children: self.child_sets(&bare, &remote),
+                    children: self.child_sets(&bare, remote),
                     remote_id: remote.id.clone(),
-                    external_id: self.external_text(run, &remote),
+                    external_id: self.external_text(run, remote),
                 }))
             }
             Action::DeleteLocal => Ok(task.local.as_ref().map(|local| RowWrite::Delete {
@@ -240,13 +237,26 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .filter(|&field| run.fields[field].pulls())
             .collect();
         let mut cells: Vec<Option<Cell>> = vec![None; run.fields.len()];
-        let mut values = vec![None; run.fields.len()];
         for (field, cell) in self.cells(&pulled, remote, holds) {
-            if let Ok(value @ Some(_)) = &remote.values[field] {
-                values[field] = value.clone();
+            if let Ok(Some(_)) = &remote.values[field] {
                 cells[field] = Some(cell);
             }
         }
+        let fills = |field: usize| {
+            let rule = &self.mapping.fields[field];
+            cells[field].is_none() && (rule.generates || self.mapping.default_for(field).is_some())
+        };
+        if !(0..run.fields.len()).any(fills) {
+            return cells;
+        }
+        let mut values: Vec<Canonical> = (0..run.fields.len())
+            .map(|field| {
+                cells[field]
+                    .as_ref()
+                    .and(remote.value(field))
+                    .map(str::to_owned)
+            })
+            .collect();
         for field in 0..run.fields.len() {
             if values[field].is_some() || remote.values[field].is_err() {
                 continue;

@@ -65,13 +65,21 @@ pub struct LocalView {
 
 /// The digest of one canonical value of one field.
 pub fn field_digest(vault: &Vault, fingerprint: u64, value: &Canonical) -> Digest {
-    let mut hasher = vault.hasher();
-    hasher.update(&fingerprint.to_le_bytes());
+    digest_in(&mut Vec::new(), vault, fingerprint, value)
+}
+
+/// The same with a buffer that is used again: a record has many fields.
+fn digest_in(buffer: &mut Vec<u8>, vault: &Vault, fingerprint: u64, value: &Canonical) -> Digest {
+    buffer.clear();
+    buffer.extend_from_slice(&fingerprint.to_le_bytes());
     match value {
-        None => hasher.update(&[0]),
-        Some(text) => hasher.update(&[1]).update(text.as_bytes()),
-    };
-    Vault::finish(&hasher)
+        None => buffer.push(0),
+        Some(text) => {
+            buffer.push(1);
+            buffer.extend_from_slice(text.as_bytes());
+        }
+    }
+    vault.keyed(buffer)
 }
 
 /// The digest of an External ID, wherever it was read.
@@ -95,7 +103,7 @@ pub fn remote_view(
     email: Option<&str>,
 ) -> RemoteView {
     let values = mapping.from_remote(&record.document);
-    let digests = digests_of(vault, mapping, &values);
+    let digests = digests_of(vault, mapping, &values, None);
     let mut child_problems = Vec::new();
     let children = mapping
         .children_from_remote(&record.document)
@@ -127,6 +135,7 @@ pub fn remote_view(
                 .to_le_bytes(),
         );
     }
+    let (by_external, by_email) = identity_digests(vault, external, email);
     RemoteView {
         id: record.id.clone(),
         stamp: record.stamp,
@@ -134,20 +143,41 @@ pub fn remote_view(
         digests,
         children,
         child_problems,
-        external: external
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(|text| external_digest(vault, text)),
-        email: email.and_then(|text| email_digest(vault, text)),
+        external: by_external,
+        email: by_email,
         content: Vault::finish(&hasher),
         values,
     }
 }
 
+/// The digests that a contact's External ID and e-mail address are found by.
+pub fn identity_digests(
+    vault: &Vault,
+    external: Option<&str>,
+    email: Option<&str>,
+) -> (Option<Digest>, Option<Digest>) {
+    let external = external
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| external_digest(vault, text));
+    (external, email.and_then(|text| email_digest(vault, text)))
+}
+
 /// Reads a row through the mapping.
 pub fn local_view(vault: &Vault, mapping: &Mapping, row: &Row) -> LocalView {
+    local_view_beside(vault, mapping, row, None)
+}
+
+/// Reads a row that was just written from `shown`: a field that is the same in both has the same digest, which need not be
+/// computed twice.
+pub fn local_view_beside(
+    vault: &Vault,
+    mapping: &Mapping,
+    row: &Row,
+    shown: Option<&RemoteView>,
+) -> LocalView {
     let values = mapping.from_local(&row.cells);
-    let digests = digests_of(vault, mapping, &values);
+    let digests = digests_of(vault, mapping, &values, shown);
     let of_role = |role: Role| {
         mapping
             .fields
@@ -284,15 +314,18 @@ fn digests_of(
     vault: &Vault,
     mapping: &Mapping,
     values: &[Result<Canonical, FieldProblem>],
+    shown: Option<&RemoteView>,
 ) -> Vec<Digest> {
+    let mut buffer = Vec::new();
     mapping
         .fields
         .iter()
         .zip(values)
-        .map(|(field, value)| {
-            value.as_ref().map_or(Digest::default(), |value| {
-                field_digest(vault, field.fingerprint, value)
-            })
+        .enumerate()
+        .map(|(at, (field, value))| match (value, shown) {
+            (Err(_), _) => Digest::default(),
+            (Ok(_), Some(shown)) if shown.values[at] == *value => shown.digests[at],
+            (Ok(value), _) => digest_in(&mut buffer, vault, field.fingerprint, value),
         })
         .collect()
 }

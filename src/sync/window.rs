@@ -18,7 +18,7 @@ use super::view::{RemoteView, email_digest, external_digest};
 
 /// Contacts announced, sent and read back together: large, because reading back costs a scan of what just changed; bounded, because
 /// each is held whole in memory.
-pub(crate) const WINDOW: usize = 2_000;
+pub(crate) const WINDOW: usize = 5_000;
 
 /// Up to so many contacts are looked up one by one instead.
 const LOOK_UPS: usize = 3;
@@ -156,15 +156,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             if record.deleted {
                                 continue;
                             }
-                            let view = self.view(run, &record);
-                            let at = by_id
-                                .get(&view.id)
-                                .or_else(|| {
-                                    view.external.and_then(|digest| by_identity.get(&digest))
-                                })
-                                .or_else(|| view.email.and_then(|digest| by_identity.get(&digest)));
+                            let at = by_id.get(&record.id).or_else(|| {
+                                let (external, email) = self.found_by(run, &record);
+                                external
+                                    .and_then(|digest| by_identity.get(&digest))
+                                    .or_else(|| email.and_then(|digest| by_identity.get(&digest)))
+                            });
                             if let Some(&at) = at {
-                                sendings[at].got = Some(view);
+                                sendings[at].got = Some(self.view(run, &record));
                             }
                         }
                     }
