@@ -260,6 +260,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 run.facts.last_full_count = end.count;
             }
         }
+        if complete && run.scan_end.is_some() {
+            self.drop_nameless(run, &mut batch);
+        }
         if complete {
             run.facts.last_full = Some(self.world.now());
             // A re-link settles nothing: the next run compares everything, as at a first meeting.

@@ -16,6 +16,9 @@ use super::merge::{Flow, Merged};
 use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::RemoteView;
 
+/// The key of a record without an id begins with this; what follows is a digest of its bytes.
+const NAMELESS: &[u8] = b"x";
+
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) fn nonce(&self) -> [u8; 24] {
         let mut nonce = [0; 24];
@@ -146,7 +149,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let content = self.vault.digest("raw", &bad.raw).0;
         let key = match &bad.id {
             Some(id) => dirty_remote(id),
-            None => [b"x".as_slice(), &content.to_be_bytes()].concat(),
+            None => {
+                let key = [NAMELESS, &content.to_be_bytes()].concat();
+                run.nameless.insert(key.clone());
+                key
+            }
         };
         let values = Values {
             fields: Vec::new(),
@@ -169,6 +176,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut batch = Batch::new();
         self.put_quarantined(run, key, record, &mut batch);
         run.held_batch.writes.append(&mut batch.writes);
+    }
+
+    /// Records without an id that a full read did not show again: mended or gone, nothing else could ever tell.
+    pub(crate) fn drop_nameless(&self, run: &mut Run, batch: &mut Batch) {
+        let gone: Vec<Vec<u8>> = run
+            .quarantine
+            .keys()
+            .filter(|key| key.starts_with(NAMELESS) && !run.nameless.contains(*key))
+            .cloned()
+            .collect();
+        for key in gone {
+            self.release_quarantine(run, &key, batch);
+        }
     }
 
     /// What can't be read of a pair, and what the task gathered on its way.
@@ -232,8 +252,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     fn put_holds(&self, run: &mut Run, task: &Task, holds: Vec<Hold>, batch: &mut Batch) {
         let Some(first) = holds.first() else {
-            if let Some(link) = &task.link {
-                self.release_quarantine(run, &dirty_remote(&link.remote), batch);
+            let linked = task.link.as_ref().map(|link| &link.remote);
+            // A newcomer that could not be read when it was new has no link.
+            if let Some(id) = linked.or(task.remote.as_ref().map(|view| &view.id)) {
+                self.release_quarantine(run, &dirty_remote(id), batch);
             }
             return;
         };

@@ -208,6 +208,8 @@ pub struct Run {
     pub externals: HashSet<Digest>,
     /// Up to this time of the service, contacts made by others are known to this run.
     pub known_until: Option<Stamp>,
+    /// Keys of quarantined records without an id that this run was shown.
+    pub nameless: HashSet<Vec<u8>>,
     /// Rows that a killed run announced, of contacts that are not linked yet.
     pub announced: HashMap<RemoteId, Intent>,
     /// A first load began, or began anew, with links in the store.
@@ -299,6 +301,7 @@ impl Run {
             seen: HashSet::new(),
             externals: HashSet::new(),
             known_until: None,
+            nameless: HashSet::new(),
             announced: HashMap::new(),
             began_with_links: false,
             loading: Vec::new(),
