@@ -5,6 +5,9 @@
 //! - `cli`: each command by its help, its exit codes and its bad inputs
 //! - `foreign`: SOAP stacks of other make against our simulator, and our client against a server of theirs
 //! - `crm_answers`: whatever a CRM may answer, a run fails with its reason or holds one record
+//! - `crm_records`: one record that can not be taken, among others that can
+//! - `crm_tls`: certificates
+//! - `foreign_sync`: the whole bridge against a SOAP server of another make
 //! - `guards`: what stops a run before anything is written
 //! - `kill`: runs that are killed at random moments
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
@@ -14,7 +17,10 @@
 mod cli;
 mod contactlist_wire;
 mod crm_answers;
+mod crm_records;
+mod crm_tls;
 mod foreign;
+mod foreign_sync;
 mod guards;
 mod kill;
 
