@@ -139,30 +139,22 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .await?
             .pop()
             .flatten();
-        let mut link = match &row {
-            Some(row) => {
-                let local = local_view(self.vault, self.mapping, row);
-                let bases = if intent.mapping == run.facts.mapping {
-                    let expected = as_sent(intent, &local, &got);
-                    self.bases_of_new(run, intent, &local, Some(&expected), &got)
-                } else {
-                    vec![None; run.fields.len()]
-                };
-                self.created_link(run, &got, &local, Some(bases))
-            }
-            // The row was deleted meanwhile: the pair is planned as one whose row is gone.
-            None => {
-                let gone = crate::local::Row {
-                    key: intent.local.clone(),
-                    cells: vec![crate::model::Cell::Null; run.fields.len()],
-                    digest: Default::default(),
-                    changed_at: None,
-                    marked: false,
-                };
-                let local = local_view(self.vault, self.mapping, &gone);
-                self.created_link(run, &got, &local, None)
-            }
+        // A row that was deleted meanwhile: the pair is planned as one whose row is gone, on the bases of what was sent.
+        let standing = row.clone().unwrap_or_else(|| crate::local::Row {
+            key: intent.local.clone(),
+            cells: vec![crate::model::Cell::Null; run.fields.len()],
+            digest: Default::default(),
+            changed_at: None,
+            marked: false,
+        });
+        let local = local_view(self.vault, self.mapping, &standing);
+        let bases = if intent.mapping == run.facts.mapping {
+            let expected = as_sent(intent, &local, &got);
+            self.bases_of_new(run, intent, &local, Some(&expected), &got)
+        } else {
+            vec![None; run.fields.len()]
         };
+        let mut link = self.created_link(run, &got, &local, Some(bases));
         link.children = match &linked {
             Some(old) => self.migrate(run, old.clone()).children,
             None => vec![Default::default(); self.mapping.children.len()],
