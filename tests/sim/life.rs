@@ -91,12 +91,17 @@ impl Life {
             database: "sqlite:customers.db",
             watch: &(),
         };
+        let began = self.shared.borrow().log.now();
         let finished = drive(&self.shared, engine.run(options));
         let mut universe = self.shared.borrow_mut();
         universe.check_doubles();
         universe.check_secrecy();
+        universe.say_what_is_kept();
         if let Some(finished) = &finished {
             let report = &finished.report;
+            if matches!(report.outcome, Outcome::Ok | Outcome::Partial) {
+                universe.log.synced = began;
+            }
             universe.say(|| format!("   {}", brief(report)));
             for (name, counts) in [("pull", report.pull), ("push", report.push)] {
                 let sum = counts.created

@@ -75,6 +75,10 @@ pub struct Log {
     pub deleted_unseen: BTreeSet<(Side, String)>,
     /// People whose two records have met.
     pub linked: BTreeSet<String>,
+    /// Everybody that a user ever deleted.
+    pub ever_deleted: BTreeSet<String>,
+    /// When the last run that ended well began.
+    pub synced: u64,
     pub run: u64,
     /// Edits that the bridge overwrote, and that must be kept somewhere.
     pub overwritten: Vec<(String, &'static str, String, Side)>,
@@ -193,11 +197,20 @@ impl Log {
             .insert((anchor.to_owned(), field.to_owned(), canonical(field, value)));
     }
 
+    pub fn now(&self) -> u64 {
+        self.clock
+    }
+
     /// A user deleted a record.
     pub fn deleted(&mut self, side: Side, anchor: &str, values: BTreeMap<&'static str, String>) {
         self.clock += 1;
-        self.deletions
-            .insert((side, anchor.to_owned()), (self.run, values));
+        self.ever_deleted.insert(anchor.to_owned());
+        // Before the two have met, nothing was agreed that a deletion could be told from.
+        if self.linked.contains(anchor) {
+            let person = (side, anchor.to_owned());
+            self.deletions.insert(person.clone(), (self.run, values));
+            self.deleted_unseen.insert(person);
+        }
         self.gone(side, anchor);
     }
 
@@ -209,6 +222,9 @@ impl Log {
             .get(&(side.other(), anchor.to_owned()))
             .cloned();
         let Some((_, snapshot)) = deletion else {
+            if self.ever_deleted.contains(anchor) {
+                return;
+            }
             self.broken.push(format!(
                 "{anchor} was deleted from {side:?}, and nobody had deleted it from the other side"
             ));
@@ -247,7 +263,10 @@ impl Log {
         FIELDS.iter().any(|(field, _)| {
             self.heads
                 .get(&(side, anchor.to_owned(), *field))
-                .is_some_and(|(_, value)| !snapshot.get(field).is_some_and(|seen| seen == value))
+                .is_some_and(|(at, value)| {
+                    // Since the last run that ended well nothing was agreed, though the values may be the same by chance.
+                    *at > self.synced || snapshot.get(field) != Some(value)
+                })
         })
     }
 
@@ -407,14 +426,12 @@ impl Universe {
                     held.extend(fields.iter().cloned());
                 }
             }
-            let deleted = [Side::Remote, Side::Local]
-                .map(|side| self.log.deletions.get(&(side, anchor.clone())).cloned());
             match (remote.first(), local.first()) {
                 (Some(id), Some(key)) => {
                     self.compare(&anchor, *id, key, is_held, &held, waiting, &mut broken);
                 }
                 (None, None) => {
-                    if deleted.iter().all(Option::is_none) {
+                    if !self.log.ever_deleted.contains(&anchor) {
                         broken.push(format!("{anchor} is gone, and nobody deleted it"));
                     }
                 }

@@ -302,12 +302,17 @@ impl Universe {
             .iter()
             .map(|(field, path)| (*field, canonical(field, &person.get(path))))
             .collect();
+        let unproved = person.newborn;
         (person.deleted, person.stamp) = (true, stamp);
         if !self.settings.deleted_flag {
             self.crm.people.remove(&id);
         }
         self.crm.graves.insert(id.to_string(), anchor.clone());
         self.log.deleted(Side::Remote, &anchor, values);
+        if unproved {
+            // Nobody can tell it from a contact that was never made.
+            self.log.deletions.remove(&(Side::Remote, anchor.clone()));
+        }
         self.say(|| format!("   ~ contact {id} {anchor} is deleted"));
     }
 

@@ -9,7 +9,7 @@ use contactbridge::state::{Batch, Durable, StateStore, Table};
 use tokio::sync::oneshot;
 
 use crate::chance::Chance;
-use crate::universe::{Shared, turn};
+use crate::universe::{Shared, Universe, turn};
 
 type Map = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
@@ -127,5 +127,23 @@ impl StateStore for SimStore {
         let (sender, receiver) = oneshot::channel();
         universe.disk.pending.push_back((batch, sender));
         Durable::Later(receiver)
+    }
+}
+
+impl Universe {
+    /// For the trace: the keys of what the store holds, table by table.
+    pub fn say_what_is_kept(&mut self) {
+        if !self.tracing {
+            return;
+        }
+        let mut tables: BTreeMap<Table, Vec<String>> = BTreeMap::new();
+        for (table, key) in self.disk.visible.keys() {
+            let name = key.iter().map(|byte| match byte {
+                b' '..=b'~' => char::from(*byte).to_string(),
+                byte => format!("{byte:02x}"),
+            });
+            tables.entry(*table).or_default().push(name.collect());
+        }
+        self.say(|| format!("   kept: {tables:?}"));
     }
 }
