@@ -169,7 +169,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 _ => {}
             }
         }
-        if let Some(view) = after.or(task.local.as_ref()) {
+        // A row with something that never agreed and is still to be sent stays one that changed: were its contact deleted first,
+        // the edit would be lost with it.
+        let unsent = merged.flows.iter().enumerate().any(|(field, flow)| {
+            link.bases[field].is_none()
+                && matches!(
+                    flow,
+                    Flow::ToRemote | Flow::Settled(super::Side::Local) | Flow::Keep
+                )
+        });
+        if let Some(view) = after.or(task.local.as_ref()).filter(|_| !unsent) {
             link.row = view.row;
         }
         if let Some(remote) = &task.remote {
