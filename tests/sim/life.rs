@@ -29,6 +29,8 @@ pub struct Life {
     pub site: String,
     pub watermark: Option<String>,
     pub runs: u64,
+    /// Points of the longest run so far.
+    pub longest_run: u64,
 }
 
 impl Life {
@@ -47,6 +49,7 @@ impl Life {
             site: "https://crm.example/ 1".into(),
             watermark: None,
             runs: 0,
+            longest_run: 0,
         }
     }
 
@@ -94,6 +97,7 @@ impl Life {
         let began = self.shared.borrow().log.now();
         let finished = drive(&self.shared, engine.run(options));
         let mut universe = self.shared.borrow_mut();
+        self.longest_run = self.longest_run.max(universe.points);
         universe.check_doubles();
         universe.check_secrecy();
         universe.say_what_is_kept();

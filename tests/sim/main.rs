@@ -17,6 +17,7 @@ mod stories;
 mod universe;
 
 use life::{Play, play};
+use universe::Death;
 
 fn seeds(usual: u64) -> std::ops::Range<u64> {
     let number = |name: &str| {
@@ -86,6 +87,34 @@ fn calm_worlds_converge() {
 #[test]
 fn busy_worlds_converge() {
     play_all(Play::Busy, 300);
+}
+
+/// Every point of a few busy worlds, one after the other: the run that passes it dies there.
+#[test]
+fn every_point_of_a_run_may_be_the_last() {
+    let mut failures = Vec::new();
+    let (mut visited, mut places) = (0, std::collections::BTreeSet::new());
+    let last = std::env::var("SIM_CRASH_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(6);
+    for seed in 0..last {
+        let whole = play(seed, Play::Busy, Some(Death::Never));
+        places.extend(whole.life.shared.borrow().places.keys().copied());
+        let longest = whole.life.longest_run;
+        for point in 1..=longest {
+            visited += 1;
+            let played = play(seed, Play::Busy, Some(Death::At(point)));
+            if !played.broken.is_empty() {
+                failures.push(format!(
+                    "seed {seed}, killed at point {point} of each run: {}",
+                    played.broken.join("; ")
+                ));
+            }
+        }
+    }
+    println!("{visited} points visited, of {} kinds: {places:?}", places.len());
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]

@@ -267,6 +267,13 @@ impl Log {
                     // Since the last run that ended well nothing was agreed, though the values may be the same by chance.
                     *at > self.synced || snapshot.get(field) != Some(value)
                 })
+                // What waits in review was never seen on the other side, whoever entered it.
+                || self
+                    .shown
+                    .get(&(side, anchor.to_owned(), *field))
+                    .and_then(|line| line.last())
+                    .and_then(|(_, text)| text.as_ref())
+                    .is_some_and(|text| snapshot.get(field).is_some_and(|seen| !self.alike(field, seen, text)))
         })
     }
 
