@@ -26,6 +26,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             drifted: false,
             gone: None,
             misses: 0,
+            met: false,
             mapping: run.facts.mapping,
             external: remote.external,
             email: remote.email,

@@ -192,7 +192,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 None => self.unlinked_row(&key).await?,
             };
             let Some(local) = local else { continue };
-            let link = self.fresh_link(run, remote, &local);
+            let link = Link {
+                met: !run.relink,
+                ..self.fresh_link(run, remote, &local)
+            };
             let mut task = Task::linked(link, Some(remote.clone()), Some(local), Action::Nothing);
             (task.fresh, task.from_remote, task.from_local) =
                 (true, true, collected.new_local.contains_key(&key));
@@ -443,6 +446,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             drifted: false,
             gone: None,
             misses: 0,
+            met: false,
             mapping: run.facts.mapping,
             external: remote.external,
             email: remote.email,

@@ -256,6 +256,7 @@ mod tests {
             drifted: false,
             gone: None,
             misses: 0,
+            met: false,
             mapping: 1,
             external: None,
             email: None,

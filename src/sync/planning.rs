@@ -239,9 +239,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    /// Whether fields of this pair wait for a person.
+    /// Whether fields of this pair wait for a person, or were agreed once and forgotten in a kill: no first meeting any more.
     pub(crate) fn conflict_waits(&self, run: &Run, link: Option<&Link>) -> bool {
-        link.is_some_and(|link| self.waits(run, &dirty_remote(&link.remote), ReviewKind::Conflict))
+        link.is_some_and(|link| {
+            link.met || self.waits(run, &dirty_remote(&link.remote), ReviewKind::Conflict)
+        })
     }
 
     pub(crate) fn policies<'a>(&self, run: &'a Run, circumstances: Circumstances) -> Policies<'a> {

@@ -328,13 +328,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if let Some(remote) = &task.remote {
             let view = local_view(self.vault, self.mapping, row);
             if !row.marked {
-                let link = self.fresh_link(run, remote, &view);
+                let link = Link {
+                    met: true,
+                    ..self.fresh_link(run, remote, &view)
+                };
                 let merged = merge(
                     &run.fields,
                     &link,
                     &view,
                     Some(remote),
-                    self.circumstances(run, None, super::merge::Newer::Unknown, None),
+                    self.circumstances(run, Some(&link), super::merge::Newer::Unknown, None),
                 );
                 task.action = Action::Settle(merged);
                 task.link = Some(link);

@@ -58,6 +58,8 @@ pub struct Link {
     pub gone: Option<Side>,
     /// Pushes of this record in a row that the remote took without effect.
     pub misses: u8,
+    /// The two were a pair before, as the database has recorded: what never agreed is an edit of one of them, no first meeting.
+    pub met: bool,
     /// The version of the mapping that `bases` and `children` belong to.
     pub mapping: u16,
     /// Digest of the External ID on the contact.
@@ -88,7 +90,8 @@ impl Link {
             }
             | u8::from(self.stamp.is_some()) << 4
             | u8::from(self.external.is_some()) << 5
-            | u8::from(self.email.is_some()) << 6;
+            | u8::from(self.email.is_some()) << 6
+            | u8::from(self.met) << 7;
         out.push(flags);
         out.push(self.misses);
         out.extend_from_slice(&self.mapping.to_le_bytes());
@@ -207,6 +210,7 @@ impl Link {
                 _ => None,
             },
             misses,
+            met: flags & 1 << 7 != 0,
             mapping,
             external,
             email,
@@ -311,6 +315,7 @@ mod tests {
                 drifted: flags.2,
                 gone: [None, Some(Side::Remote), Some(Side::Local)][gone],
                 misses,
+                met: row & 1 == 1,
                 mapping,
                 external: flags.3.then_some(Digest(row ^ 1)),
                 email: flags.4.then_some(Digest(row ^ 2)),
