@@ -48,7 +48,7 @@ fn c3_what_matches_not_one_to_one_is_linked_or_separated_by_a_person() {
         .line(&format!("review resolve {} --link {ann}", text(&row, "id")))
         .exits(0);
     for entry in waiting(&project, "review") {
-        if entry["remote"] == bea.to_string() {
+        if entry["remote"].as_str() == Some(&bea.to_string()) {
             project
                 .line(&format!("review resolve {} --separate", text(&entry, "id")))
                 .exits(0);
