@@ -19,7 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::args::{Format, Global};
 use super::output::clean_lines;
 use super::progress;
-use crate::model::Error;
+use crate::model::{Error, ErrorKind};
 
 /// Libraries that would log wire texts, headers or keys at lower levels.
 const CAPPED: [&str; 7] = [
@@ -32,6 +32,9 @@ const CAPPED: [&str; 7] = [
     "sled",
 ];
 
+/// Where it is said that another run holds a bridge: no fault, so that `-q` leaves it out (hazard H-67).
+const BUSY: &str = "contactbridge::busy";
+
 /// Starts logging as the options say. To be called once.
 pub fn start(options: &Global) {
     let level = match options.verbose {
@@ -39,7 +42,7 @@ pub fn start(options: &Global) {
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    let registry = tracing_subscriber::registry().with(targets(level));
+    let registry = tracing_subscriber::registry().with(targets(level, options.quiet));
     // A second start (tests in one process) keeps the first.
     let _ = match options.log_format {
         Format::Text => registry
@@ -62,15 +65,21 @@ pub fn start(options: &Global) {
     };
 }
 
-fn targets(level: LevelFilter) -> Targets {
+fn targets(level: LevelFilter, quiet: bool) -> Targets {
+    let busy = if quiet { LevelFilter::OFF } else { level };
     Targets::new()
         .with_default(LevelFilter::WARN)
         .with_targets(CAPPED.map(|name| (name, LevelFilter::WARN)))
         .with_target("contactbridge", level)
+        .with_target(BUSY, busy)
 }
 
 /// Says on stderr that a command failed.
 pub fn complain(error: &Error) {
+    if error.kind() == ErrorKind::Busy {
+        tracing::warn!(target: BUSY, code = error.code(), "{}", with_causes(error));
+        return;
+    }
     tracing::error!(code = error.code(), "{}", with_causes(error));
 }
 
@@ -175,7 +184,7 @@ mod tests {
 
     #[test]
     fn libraries_stay_capped_however_verbose() {
-        let filter = targets(LevelFilter::TRACE);
+        let filter = targets(LevelFilter::TRACE, false);
         for target in CAPPED {
             assert!(!filter.would_enable(target, &Level::INFO), "{target}");
             assert!(

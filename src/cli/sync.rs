@@ -396,6 +396,9 @@ pub fn bridge_text(report: &BridgeReport) -> String {
             text.push_str(&format!("  {way}  {}\n", counts_text(counts)));
         }
     }
+    if let Some(error) = &report.error {
+        text.push_str(&format!("  {error}\n"));
+    }
     let waiting = [
         (
             report.conflicts,

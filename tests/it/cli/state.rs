@@ -200,6 +200,17 @@ fn h67_a_bridge_that_is_held_ends_others_with_6_and_status_names_the_holder() {
             .contains(&pid.to_string()),
         "{report}"
     );
+    project
+        .line("sync")
+        .exits(6)
+        .complains("warning: E-STATE-LOCKED");
+    project.line("sync -q").exits(6).quietly();
+    project
+        .line("sync")
+        .exits(6)
+        .complains("warning: E-STATE-LOCKED")
+        .says("E-STATE-LOCKED");
+    project.line("sync -q").exits(6).quietly();
     for line in [
         "reseed members",
         "reseed members --relink",
