@@ -23,7 +23,7 @@ const CHECKPOINTS: [&str; 11] = [
 const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
 
 /// Something of everything on both sides; what it leaves must show in [`assert_done`].
-fn work(project: &Project) {
+pub(super) fn work(project: &Project) {
     let edit = |no: &str, change: fn(&mut Person)| {
         assert!(project.crm.edit(project.contact(no).entity_id, change));
     };
@@ -57,7 +57,7 @@ fn work(project: &Project) {
 }
 
 #[track_caller]
-fn assert_done(project: &Project) {
+pub(super) fn assert_done(project: &Project) {
     assert_equal_sides(project);
     assert_eq!(
         project.contact("M000000").first_name.as_deref(),

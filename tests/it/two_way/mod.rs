@@ -6,6 +6,7 @@ mod first_load;
 mod held;
 mod night;
 mod oracle;
+mod quirks;
 mod survival;
 
 use contactbridge::simulator::contactlist::Person;
