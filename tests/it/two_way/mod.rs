@@ -7,6 +7,7 @@ mod held;
 mod night;
 mod oracle;
 mod quirks;
+mod relink;
 mod survival;
 
 use contactbridge::simulator::contactlist::Person;
