@@ -405,7 +405,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             self.hold_push(run, task).await?;
             return Ok(None);
         }
-        let bases = self.bases_of_new(run, &intent, &local, Some(&expected), &got);
+        let bases = self.bases_of_new(run, &intent, &local, Some(&expected), &got, false);
         let incomplete = (0..bases.len()).any(|field| {
             intent.sent[field].is_some()
                 && bases[field].is_none_or(|base| base.local != local.digests[field])
@@ -472,7 +472,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// The bases of a contact that was just made: what landed is agreed; what the service dropped counts as not yet sent; what it
-    /// shows instead of something else was never agreed.
+    /// shows instead of something else was never agreed. `later`: it was made by an earlier run, and not looked at since.
     pub(crate) fn bases_of_new(
         &self,
         run: &Run,
@@ -480,6 +480,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         local: &LocalView,
         expected: Option<&RemoteView>,
         got: &RemoteView,
+        later: bool,
     ) -> Vec<Option<Base>> {
         // What the service shows of a field that was not sent; anything else is somebody's edit, or a contact that it adopted.
         let neutral = self.view(
@@ -529,6 +530,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                                 local: sent_row,
                                 remote: shown,
                             }),
+                            // Empty a moment later, the service dropped it; empty after a kill, somebody may have emptied it.
+                            _ if got.value(field).is_none() && later => None,
                             _ if got.value(field).is_none() => Some(Base {
                                 local: nothing(field),
                                 remote: shown,

@@ -33,7 +33,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         {
             check_emptied("customer database", run.facts.links, live, &run.accept)?;
         }
-        if run.full && !run.first_load && run.scan_end.is_some() {
+        // A first load that goes on after a kill has rows already, and their contacts may have gone meanwhile.
+        if run.full && (!run.first_load || run.live_local > 0) && run.scan_end.is_some() {
             self.find_absences(run, &mut collected).await?;
         }
         self.watch.progress("planning", 0, None);

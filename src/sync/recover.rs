@@ -2,8 +2,8 @@
 //!
 //! It runs before anything else is read, and needs nothing but the intent and a look-up.
 
-use crate::local::{LinkRow, Local, RowWrite};
-use crate::model::{Error, FieldProblem, RemoteItem, Result, World};
+use crate::local::{LinkRow, Local, Row, RowWrite};
+use crate::model::{Cell, Error, FieldProblem, LocalKey, RemoteItem, Result, World};
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
@@ -64,10 +64,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .await?
             .pop()
             .flatten();
-        let (Some(row), true) = (row, intent.mapping == run.facts.mapping) else {
+        if intent.mapping != run.facts.mapping {
             return Ok(());
-        };
+        }
         let mut link = self.migrate(run, link);
+        // Where the row is gone, what was proved still counts: else our own push would look like an edit of the contact.
+        let row = row.unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &row);
         let Some(mut got) = self.found(run, &LookUp::Id(id.clone())).await? else {
             return Ok(());
@@ -140,21 +142,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .pop()
             .flatten();
         // A row that was deleted meanwhile: the pair is planned as one whose row is gone, on the bases of what was sent.
-        let standing = row.clone().unwrap_or_else(|| crate::local::Row {
-            key: intent.local.clone(),
-            cells: vec![crate::model::Cell::Null; run.fields.len()],
-            digest: Default::default(),
-            changed_at: None,
-            marked: false,
-        });
+        let standing = row.clone().unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &standing);
         let bases = if intent.mapping == run.facts.mapping {
             let expected = as_sent(intent, &local, &got);
-            self.bases_of_new(run, intent, &local, Some(&expected), &got)
+            self.bases_of_new(run, intent, &local, Some(&expected), &got, true)
         } else {
             vec![None; run.fields.len()]
         };
         let mut link = self.created_link(run, &got, &local, Some(bases));
+        link.met = true;
         link.children = match &linked {
             Some(old) => self.migrate(run, old.clone()).children,
             None => vec![Default::default(); self.mapping.children.len()],
@@ -241,6 +238,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if let Some(rest) = self.rules.settle.checked_sub(passed) {
             self.world.sleep(rest).await;
         }
+    }
+}
+
+/// Stands for a row that is gone.
+fn nothing(run: &Run, key: &LocalKey) -> Row {
+    Row {
+        key: key.clone(),
+        cells: vec![Cell::Null; run.fields.len()],
+        digest: Default::default(),
+        changed_at: None,
+        marked: false,
     }
 }
 
