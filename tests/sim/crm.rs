@@ -66,6 +66,8 @@ pub struct Crm {
     pub writes: u64,
     pub created: u64,
     pub answered: bool,
+    /// What the last list showed.
+    pub listed: BTreeMap<i64, RemoteRecord>,
     /// Who a contact was that is there no more.
     pub graves: BTreeMap<String, String>,
     /// A request sent earlier is carried out now: what it overwrites, nobody could have known.
@@ -83,6 +85,7 @@ impl Crm {
             writes: 0,
             created: 0,
             answered: false,
+            listed: BTreeMap::new(),
             graves: BTreeMap::new(),
             late_now: false,
             zone,
@@ -215,11 +218,15 @@ impl Universe {
             .map(|row| row.2)
             .collect();
         let server_time = Some(Stamp(self.crm_now()));
-        let items = ids
-            .into_iter()
-            .filter_map(|id| self.document(id))
-            .map(RemoteItem::Record)
-            .collect();
+        let records: Vec<RemoteRecord> =
+            ids.into_iter().filter_map(|id| self.document(id)).collect();
+        if self.settings.stale {
+            self.crm.listed = records
+                .iter()
+                .filter_map(|record| Some((record.id.0.parse().ok()?, record.clone())))
+                .collect();
+        }
+        let items = records.into_iter().map(RemoteItem::Record).collect();
         ListPage {
             items,
             more,
@@ -514,6 +521,12 @@ impl Calls for SimCalls {
             universe.log.deleted_unseen.remove(&(Side::Remote, anchor));
         }
         universe.say(|| format!("   look-up {by:?}: {id:?}"));
+        let remembered = id.and_then(|id| universe.crm.listed.get(&id).cloned());
+        if let (true, Some(record), LookUp::Id(_) | LookUp::External(_)) =
+            (universe.settings.stale, remembered, by)
+        {
+            return Ok(Found::Item(Box::new(RemoteItem::Record(record))));
+        }
         Ok(match id.and_then(|id| universe.document(id)) {
             Some(record) => Found::Item(Box::new(RemoteItem::Record(record))),
             None => Found::Nothing,

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, clippy::disallowed_methods)]
 
+mod ablations;
 mod chance;
 mod crm;
 mod database;
@@ -85,7 +86,7 @@ fn calm_worlds_converge() {
 
 #[test]
 fn busy_worlds_converge() {
-    play_all(Play::Busy, 300);
+    play_all(Play::Busy, 500);
 }
 
 /// Every point of a few busy worlds, one after the other: the run that passes it dies there.
@@ -102,7 +103,7 @@ fn every_point_of_a_run_may_be_the_last() {
     let last = std::env::var("SIM_CRASH_SEEDS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(6);
+        .unwrap_or(2);
     for seed in 0..last {
         let whole = play(seed, Play::Busy, Some(Death::Never));
         places.extend(whole.life.shared.borrow().places.keys().copied());
@@ -132,5 +133,5 @@ fn every_point_of_a_run_may_be_the_last() {
 
 #[test]
 fn foul_worlds_converge() {
-    play_all(Play::Foul, 4);
+    play_all(Play::Foul, 500);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use contactbridge::model::{Cell, LocalKey};
+use contactbridge::state::Table;
 
 use crate::crm::new_person;
 use crate::database::DbRow;
@@ -309,8 +310,12 @@ impl Universe {
         }
         self.crm.graves.insert(id.to_string(), anchor.clone());
         self.log.deleted(Side::Remote, &anchor, values);
-        if unproved {
-            // Nobody can tell it from a contact that was never made.
+        let agreed = self
+            .disk
+            .durable
+            .contains_key(&(Table::Link, id.to_string().into_bytes()));
+        if unproved || !agreed {
+            // Nobody can tell it from a contact that was never made, or from one that was never linked.
             self.log.deletions.remove(&(Side::Remote, anchor.clone()));
         }
         self.say(|| format!("   ~ contact {id} {anchor} is deleted"));
@@ -336,6 +341,13 @@ impl Universe {
         }
         self.database.note(key, at);
         self.log.deleted(Side::Local, &anchor, values);
+        let agreed = self
+            .disk
+            .durable
+            .contains_key(&(Table::ByLocal, key.to_bytes()));
+        if !agreed {
+            self.log.deletions.remove(&(Side::Local, anchor.clone()));
+        }
         self.say(|| format!("   ~ row {key} {anchor} is deleted"));
     }
 }

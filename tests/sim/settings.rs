@@ -53,6 +53,8 @@ pub struct Settings {
     pub drops_element: u64,
     pub refuses_batch: u64,
     pub read_fails: u64,
+    /// Look-ups answer with what the last list showed (an ablation, no habit of any service).
+    pub stale: bool,
     // The bridge.
     pub journal: bool,
     pub soft_delete: bool,
@@ -93,6 +95,7 @@ impl Settings {
             drops_element: 0,
             refuses_batch: 0,
             read_fails: 0,
+            stale: false,
             journal: true,
             soft_delete: false,
             generate: false,
