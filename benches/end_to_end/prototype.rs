@@ -93,7 +93,6 @@ pub fn run(arguments: &[String]) {
                     .header("content-type", "application/soap+xml; charset=utf-8")
                     .timeout(Duration::from_secs(60))
                     .body(body);
-                let reading = reading;
                 async move {
                     tokio::spawn(async move {
                         let answer = request.send().await.expect("an answer");
