@@ -1,10 +1,15 @@
 //! Links that a person knows: written where the next run finds them before it looks at any match field.
 
+use std::collections::HashSet;
+
 use crate::local::{Fence, LinkRow, Local, RowOutcome, RowWrite};
-use crate::model::{Error, Result};
+use crate::model::{Digest, Error, RemoteId, Result};
 use crate::state::{Batch, StateStore, Table};
 
-use super::memory::{FORMAT, Facts, Memory, dirty_local, dirty_remote, put_facts};
+use super::memory::{FORMAT, Facts, Link, Memory, dirty_local, dirty_remote, put_facts, put_link};
+
+/// The version of no mapping: whoever reads such a link brings it into the shape of the mapping that is.
+const NO_MAPPING: u16 = u16::MAX;
 
 /// Takes links over into `contactbridge_links`, all of them or none. Nothing is agreed on by it: the next run looks at each
 /// pair as at a first meeting. `store_id` names the store where it is new.
@@ -40,28 +45,76 @@ pub async fn import_links<L: Local, S: StateStore>(
     };
     let mut batch = Batch::new();
     put_facts(&mut batch, &facts);
-    for link in &links {
-        if let Some(id) = &link.remote_id {
-            batch.put(Table::Inbox, dirty_remote(id), Vec::new());
-        }
-        batch.put(Table::Inbox, dirty_local(&link.key), Vec::new());
-    }
     store.commit(batch).await?;
     local.prepare().await?;
     let fence = Fence {
-        store_id: facts.store_id,
+        store_id: facts.store_id.clone(),
         epoch: facts.epoch,
     };
-    let writes: Vec<RowWrite> = links.into_iter().map(RowWrite::Link).collect();
+    let writes: Vec<RowWrite> = links.iter().cloned().map(RowWrite::Link).collect();
     let outcomes = local.apply(&fence, &writes).await?;
-    if outcomes
+    if !outcomes
         .iter()
         .all(|outcome| matches!(outcome, RowOutcome::Written(_)))
     {
-        return Ok(());
+        return Err(Error::unexpected(
+            "E-LINKS-WRITE",
+            "The database refused some of the links; `contactbridge links list` shows those that stand",
+        ));
     }
-    Err(Error::unexpected(
-        "E-LINKS-WRITE",
-        "The database refused some of the links; `contactbridge links list` shows those that stand",
-    ))
+    remember(store, facts, links).await
+}
+
+/// Links that have agreed on nothing yet. A kill before this leaves them in the database alone, where the next run finds them too.
+async fn remember<S: StateStore>(store: &S, facts: Facts, links: Vec<LinkRow>) -> Result<()> {
+    let ids: Vec<RemoteId> = links
+        .iter()
+        .filter_map(|row| row.remote_id.clone())
+        .collect();
+    let known = Memory::new(store).links(&ids).await?;
+    let known: HashSet<RemoteId> = known
+        .into_iter()
+        .flatten()
+        .map(|link| link.remote)
+        .collect();
+    let mut batch = Batch::new();
+    let mut count = 0;
+    for row in links {
+        let Some(remote) = row.remote_id.filter(|id| !known.contains(id)) else {
+            continue;
+        };
+        count += 1;
+        for key in [dirty_remote(&remote), dirty_local(&row.key)] {
+            // What waited was about newcomers; they are none any more.
+            batch.remove(Table::Review, key.clone());
+            batch.remove(Table::Quarantine, key.clone());
+            batch.put(Table::Inbox, key, Vec::new());
+        }
+        batch.remove(Table::Stranger, remote.0.as_bytes());
+        let link = Link {
+            remote,
+            local: row.key,
+            row: Digest::default(),
+            stamp: None,
+            own_stamp: false,
+            drifted: false,
+            gone: None,
+            misses: 0,
+            met: false,
+            mapping: NO_MAPPING,
+            external: None,
+            email: None,
+            bases: Vec::new(),
+            children: Vec::new(),
+        };
+        put_link(&mut batch, &link);
+    }
+    put_facts(
+        &mut batch,
+        &Facts {
+            links: facts.links + count,
+            ..facts
+        },
+    );
+    store.commit(batch).await
 }

@@ -145,8 +145,12 @@ async fn check<S: StateStore>(
             if let Some(other) = other_row {
                 if *other != key {
                     wrong("this contact is linked to another row already");
+                    continue;
                 }
-                continue;
+                // A kill may have left it on one of the two sides; then it is written to both again.
+                if standing.is_some() && link.is_some() {
+                    continue;
+                }
             }
             let of_row = bridge
                 .local
