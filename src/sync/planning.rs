@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::local::Local;
-use crate::model::{DeletePolicy, Direction, RemoteItem, Result, World};
+use crate::model::{DeletePolicy, Direction, RemoteId, RemoteItem, Result, World};
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{StateStore, Table};
 
@@ -44,13 +44,30 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         for (id, changed) in std::mem::take(&mut collected.pairs) {
             let take = self.decision(run, &dirty_remote(&id));
-            let task = self.plan_changed(run, changed, take);
+            let mut task = self.plan_changed(run, changed, take);
+            if task.action == Action::RestoreLocal && task.remote.is_none() {
+                self.look_for_restore(run, &id, &mut task).await?;
+            }
             tasks.push(task);
         }
         for bad in std::mem::take(&mut collected.bad) {
             self.hold_bad(run, bad);
         }
         Ok(tasks)
+    }
+
+    /// P9: the row comes back, although its contact is as the base has it and was not read for that reason.
+    async fn look_for_restore(&self, run: &Run, id: &RemoteId, task: &mut Task) -> Result<()> {
+        if let Found::Item(item) = self.remote.look_up(&LookUp::Id(id.clone())).await?
+            && let RemoteItem::Record(record) = *item
+            && !record.deleted
+        {
+            task.remote = Some(self.view(run, &record));
+        } else {
+            // The next full read tells what became of it.
+            task.action = Action::Nothing;
+        }
+        Ok(())
     }
 
     /// H-63: a side whose records are older than what was agreed was restored from a backup.
