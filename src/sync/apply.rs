@@ -300,6 +300,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return;
         };
         let Some(limit) = end.server_time else { return };
+        // Reckoned between two `Date` headers, it has fractions that the service never gave.
+        let limit = Stamp(chrono::SubsecRound::trunc_subsecs(limit.0, 0));
         let mut watermark = newest.min(limit);
         // Inside a repeated hour, and until the overlap after it, wall times can't be ordered: stay at the hour's beginning.
         let overlap =
