@@ -5,7 +5,7 @@ use std::fs;
 use contactbridge::simulator::contactlist::{ContactListSimulator, Deletion, Options, Person};
 
 use crate::support::Project;
-use crate::two_way::{assert_equal_sides, plain};
+use crate::two_way::{assert_equal_sides, newcomer, plain};
 
 /// Runs that must be stopped by this guard, twice, with nothing written on any side.
 #[track_caller]
@@ -201,6 +201,10 @@ fn g5_h64_a_database_restored_from_a_backup_is_noticed_and_filled_again() {
         ));
         project.sync(0);
     }
+    // Rows that the copy does not have come back too.
+    let new = newcomer("C-1", "c1@example.org", "Crm", "Born");
+    project.crm.insert(new);
+    project.sync(0);
     let people = project.crm.people();
     fs::write(project.path("customers.db"), copy).expect("the database");
     stopped(&project, "", "rewound");

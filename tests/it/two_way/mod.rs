@@ -5,6 +5,7 @@ mod crash;
 mod first_load;
 mod held;
 mod night;
+mod one_way;
 mod oracle;
 mod quirks;
 mod relink;
