@@ -51,6 +51,9 @@ pub fn shown(cell: &Cell) -> String {
     }
 }
 
+/// What a record showed, by field.
+pub type Snapshot = BTreeMap<&'static str, String>;
+
 type Place = (Side, String, &'static str);
 
 /// What happened, in order.
@@ -64,7 +67,7 @@ pub struct Log {
     /// Everybody that users ever made.
     pub anchors: BTreeSet<String>,
     /// What a record showed when a user deleted it.
-    pub deletions: BTreeMap<(Side, String), (u64, BTreeMap<&'static str, String>)>,
+    pub deletions: BTreeMap<(Side, String), (u64, Snapshot)>,
     /// Edits that were overwritten within the round trip between look-up and push: nothing can prevent that.
     pub windows: BTreeSet<(String, String, String)>,
     /// Which run wrote to a record last.
@@ -135,17 +138,19 @@ impl Log {
         let value = canonical(field, value);
         if let Some((run, snapshot)) = self.deletions.remove(&(side, anchor.to_owned())) {
             // It lives again: somebody must have edited the other record without this side knowing.
-            if !self.was_edited_unseen(anchor, side.other(), &snapshot)
-                && self.last_written.get(&(side, anchor.to_owned())) != Some(&run)
-                // The other record was deleted since the bridge looked at it last: within the round trip.
-                && !self.deleted_unseen.contains(&(side.other(), anchor.to_owned()))
-                && !self.deleted_unseen.contains(&(side, anchor.to_owned()))
-                && !(side == Side::Local
-                    && self
-                        .settings
-                        .as_ref()
-                        .is_some_and(|settings| settings.with_times))
-            {
+            // A mapped lastUpdateDate makes every touch of the contact an edit.
+            let touched = side == Side::Local
+                && self
+                    .settings
+                    .as_ref()
+                    .is_some_and(|settings| settings.with_times);
+            // One of the records was deleted since the bridge looked at it last: within the round trip.
+            let within = [side, side.other()]
+                .map(|side| self.deleted_unseen.contains(&(side, anchor.to_owned())))
+                .contains(&true);
+            let written_meanwhile = self.last_written.get(&(side, anchor.to_owned())) == Some(&run);
+            let edited = self.was_edited_unseen(anchor, side.other(), &snapshot);
+            if !(edited || touched || within || written_meanwhile) {
                 self.broken.push(format!("{anchor} was deleted from {side:?}, not edited on the other side, and lives again"));
             }
         }

@@ -59,13 +59,6 @@ impl Disk {
         }
         self.visible = self.durable.clone();
     }
-
-    pub fn count(&self, table: Table) -> usize {
-        self.visible
-            .keys()
-            .filter(|(other, _)| *other == table)
-            .count()
-    }
 }
 
 /// A handle on the disk.

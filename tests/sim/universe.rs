@@ -35,7 +35,6 @@ pub enum Death {
 }
 
 pub struct Universe {
-    pub seed: u64,
     pub settings: Settings,
     pub chance: Chance,
     /// What the engine draws from, apart, so that one draw more of it does not change the world.
@@ -67,7 +66,6 @@ pub struct Universe {
 impl Universe {
     pub fn new(seed: u64, settings: Settings, mapping: &Mapping) -> Self {
         Self {
-            seed,
             chance: Chance::new(seed),
             engine_chance: Chance::new(seed ^ 0x5555),
             now: Utc.with_ymd_and_hms(2026, 3, 2, 1, 0, 0).unwrap(),

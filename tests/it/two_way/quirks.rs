@@ -10,9 +10,12 @@ use super::crash::{assert_done, work};
 use super::{assert_equal_sides, plain};
 use crate::support::Project;
 
+/// A name for messages, and the switch.
+type Habit = (&'static str, fn(&mut Quirks));
+
 #[test]
 fn a_night_ends_equal_whatever_the_habits_of_the_service() {
-    let habits: Vec<(&str, fn(&mut Quirks))> = vec![
+    let habits: Vec<Habit> = vec![
         ("order by id", |quirks| quirks.order = Order::Id),
         ("exclusive bound", |quirks| quirks.exclusive_bound = true),
         ("no element for nobody", |quirks| {
