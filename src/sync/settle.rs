@@ -324,8 +324,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// An insert met the row of an earlier run that was killed: the two are a pair.
-    fn as_pair(&self, run: &Run, mut task: Task, row: &Row) -> Task {
+    fn as_pair(&self, run: &mut Run, mut task: Task, row: &Row) -> Task {
         if let Some(remote) = &task.remote {
+            // The link may stand on the row that this one was made in the place of: left in the index, that row would look deleted.
+            match &task.link {
+                Some(old) if old.local != row.key => {
+                    task.extra.remove(Table::ByLocal, old.local.to_bytes());
+                    run.facts.links = run.facts.links.saturating_sub(u64::from(!row.marked));
+                }
+                Some(_) => {}
+                None => run.facts.links += u64::from(row.marked),
+            }
             let view = local_view(self.vault, self.mapping, row);
             if !row.marked {
                 let link = Link {
