@@ -9,6 +9,7 @@ mod ablations;
 mod chance;
 mod crm;
 mod database;
+mod found;
 mod life;
 mod oracle;
 mod people;

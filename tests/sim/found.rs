@@ -1,0 +1,94 @@
+//! Seeds that once broke something, with what they found. A seed's story changes when the engine draws or calls in another
+//! order, so the list says what was found, and the stories tell the plain ones for good.
+
+use crate::life::{Play, play};
+
+const FOUND: [(Play, u64, &str); 16] = [
+    (Play::Calm, 7, "child rows of a part that was emptied"),
+    (
+        Play::Calm,
+        78,
+        "a conflict that waited was lost to a deletion",
+    ),
+    (
+        Play::Calm,
+        81,
+        "a value that the service trims was sent for ever",
+    ),
+    (
+        Play::Calm,
+        134,
+        "a review went away while its contact could not be read",
+    ),
+    (
+        Play::Calm,
+        156,
+        "a pair that never agreed was merged without looking at the contact",
+    ),
+    (
+        Play::Calm,
+        342,
+        "the newest contact's deletion was taken for a restored backup",
+    ),
+    (
+        Play::Busy,
+        9,
+        "child rows stayed when their contact was made anew",
+    ),
+    (
+        Play::Busy,
+        67,
+        "a contact just made, whose row vanished, became a stranger",
+    ),
+    (
+        Play::Busy,
+        106,
+        "a row deleted since the plan was made into a contact",
+    ),
+    (
+        Play::Busy,
+        119,
+        "a row that can't be addressed was dropped without a word",
+    ),
+    (
+        Play::Busy,
+        350,
+        "without a linked contact left, no absence could be proved",
+    ),
+    (
+        Play::Foul,
+        2,
+        "an edit before the first read-back counted as agreed",
+    ),
+    (
+        Play::Foul,
+        15,
+        "after a kill, what was sent was not known any more",
+    ),
+    (
+        Play::Foul,
+        124,
+        "after a kill, a field that a user emptied was filled again",
+    ),
+    (
+        Play::Foul,
+        146,
+        "after a kill, an edit of a new contact was lost to a deletion",
+    ),
+    (
+        Play::Foul,
+        524,
+        "a row made twice left the first one's place in the index",
+    ),
+];
+
+#[test]
+fn seeds_that_found_something_are_clean() {
+    for (how, seed, found) in FOUND {
+        assert_eq!(
+            play(seed, how, None).broken,
+            Vec::<String>::new(),
+            "{how:?} {seed} once found: {found}"
+        );
+    }
+}
