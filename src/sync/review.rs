@@ -98,6 +98,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     ) {
         if let Some(known) = run.reviews.get(&key) {
             if known.content == review.content
+                && known.fields == review.fields
                 && known.kind == review.kind
                 && known.code == review.code
                 && known.decision.is_none()
