@@ -9,7 +9,7 @@ use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{ChildBase, Link, dirty_remote, put_link};
+use super::memory::{Base, ChildBase, Link, dirty_remote, put_link};
 use super::merge::{Flow, merge};
 use super::plan::children_unchanged;
 use super::run::{Action, Hold, Pushing, Run, Task};
@@ -390,9 +390,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .and_then(|view| rows.get(&view.key))
                 .filter(|row| !row.marked);
             match (row, task.link.clone()) {
-                (Some(row), Some(link)) => {
+                (Some(row), Some(mut link)) => {
                     let view = local_view(self.vault, self.mapping, row);
                     if matches!(task.action, Action::Settle(_)) {
+                        // What was equal when both were read was agreed then; what the row shows now is an edit.
+                        agree(&mut link, &task);
+                        task.link = Some(link.clone());
                         let newer = self.newer(&link, task.remote.as_ref(), &view);
                         let mut merged = merge(
                             &run.fields,
@@ -457,5 +460,22 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             run.push.held += u64::from(task.from_local);
         }
         self.commit(run, batch).await
+    }
+}
+
+/// Moves the bases of the fields in which both sides were seen to be equal.
+fn agree(link: &mut Link, task: &Task) {
+    let (Action::Settle(merged), Some(local), Some(remote)) =
+        (&task.action, &task.local, &task.remote)
+    else {
+        return;
+    };
+    for (field, flow) in merged.flows.iter().enumerate() {
+        if *flow == Flow::Agree {
+            link.bases[field] = Some(Base {
+                local: local.digests[field],
+                remote: remote.digests[field],
+            });
+        }
     }
 }
