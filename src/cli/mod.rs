@@ -79,25 +79,31 @@ fn hush_panics() {
     }));
 }
 
+/// Errors of the library carry the kind that decides the exit code; whatever else reaches this edge is unforeseen (1).
 fn start(cli: Cli) -> Exit {
-    let outcome = tokio::runtime::Builder::new_multi_thread()
+    attempt(cli).unwrap_or_else(|error| {
+        let error = error.downcast::<Error>().unwrap_or_else(|other| {
+            Error::unexpected("E-UNEXPECTED", "Something failed that nobody foresaw")
+                .caused_by(other)
+        });
+        logging::complain(&error);
+        Exit::of_kind(error.kind())
+    })
+}
+
+fn attempt(cli: Cli) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| {
             Error::needs_person("E-RUNTIME", "The system gives no threads to work with")
                 .caused_by(error)
-        })
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(dispatch(cli));
-            // A blocked thread (a database in the middle of a call) must not hold the process back.
-            runtime.shutdown_background();
-            outcome
-        });
-    outcome.unwrap_or_else(|error| {
-        logging::complain(&error);
-        Exit::of_kind(error.kind())
-    })
+        })?;
+    let outcome = runtime.block_on(dispatch(cli));
+    // A blocked thread (a database in the middle of a call) must not hold the process back.
+    runtime.shutdown_background();
+    Ok(outcome?)
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit> {
