@@ -147,8 +147,14 @@ fn damage_all(engine: Engine, closed: bool, times: u64, seed: u64) -> Vec<(Strin
                 harm(&bad.join(name), damage, &mut dice);
                 let outcome = check(engine, &bad);
                 if let Outcome::Refused(_) = outcome {
-                    // Looking again must not find a new or a mended store.
-                    assert_eq!(check(engine, &bad), outcome, "{name:?} {damage:?} {time}");
+                    // Looking again must not find a new or a mended store. Which of the two codes it gives may change: sled cuts a
+                    // damaged log when it is opened, so that what looked old looks corrupt afterwards. Both end with 7.
+                    let again = check(engine, &bad);
+                    assert!(
+                        again == outcome
+                            || matches!(&again, Outcome::Refused(code) if ["E-STATE-CORRUPT", "E-STATE-OLD"].contains(&code.as_str())),
+                        "{name:?} {damage:?} {time}: {outcome:?}, then {again:?}"
+                    );
                 }
                 let case = format!(
                     "{engine:?}, closed {closed}, {}, {damage:?}",
