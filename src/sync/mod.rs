@@ -213,7 +213,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let tasks = self.plan(run, collected).await?;
         if options.dry {
             // Before the guards: whoever is to accept what one of them would stop must see it.
-            run.plan = self.describe(run, &tasks);
+            run.plan = self.describe(&tasks);
         }
         self.check_guards(run, &tasks).await?;
         if options.dry {

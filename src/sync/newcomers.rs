@@ -288,11 +288,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             collected.pairs.values().filter_map(dying_row).collect();
         let mut new_remotes: Vec<Newcomer> = remotes
             .iter()
-            .map(|view| self.remote_newcomer(run, view))
+            .map(|view| self.remote_newcomer(view))
             .collect();
         let mut new_locals: Vec<Newcomer> = locals
             .iter()
-            .map(|view| self.local_newcomer(run, view, reserved.get(&view.key)))
+            .map(|view| self.local_newcomer(view, reserved.get(&view.key)))
             .collect();
         let mut known = self
             .known_contacts(run, &new_remotes, &new_locals, &dying)
@@ -303,7 +303,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         new_locals.extend(
             dying
                 .iter()
-                .map(|(_, view)| self.local_newcomer(run, view, None)),
+                .map(|(_, view)| self.local_newcomer(view, None)),
         );
         let known_ids: Vec<String> = known.iter().map(|(id, _)| id.0.clone()).collect();
         let known: Vec<Newcomer> = known.drain(..).map(|(_, newcomer)| newcomer).collect();
@@ -438,54 +438,44 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// A link without bases: the two never agreed on anything but what a killed run had written.
     pub(crate) fn fresh_link(&self, run: &Run, remote: &RemoteView, local: &LocalView) -> Link {
         let mut link = Link {
-            remote: remote.id.clone(),
             local: local.key.clone(),
             row: local.row,
-            stamp: remote.stamp,
-            own_stamp: false,
-            drifted: false,
-            gone: None,
-            misses: 0,
-            met: false,
-            mapping: run.facts.mapping,
-            external: remote.external,
-            email: remote.email,
-            bases: vec![None; self.mapping.fields.len()],
-            children: vec![Default::default(); self.mapping.children.len()],
+            ..self.bare_link(run, remote)
         };
         self.recall(run, &mut link, local);
         link
     }
 
-    /// The keys of a contact: first the reserved External ID, then the match rules in the mapping's order.
-    fn remote_newcomer(&self, _: &Run, view: &RemoteView) -> Newcomer {
-        let mut keys = vec![view.external];
-        keys.extend(self.match_fields().map(|(field, role)| match role {
-            Role::Email => view.email,
-            _ => view.value(field).map(|_| view.digests[field]),
-        }));
-        Newcomer {
-            keys,
-            external: view.external,
-            email: view.email,
-            separate: false,
-        }
+    fn remote_newcomer(&self, view: &RemoteView) -> Newcomer {
+        let value = |field| view.value(field).map(|_| view.digests[field]);
+        self.newcomer(view.external, view.external, view.email, value)
     }
 
-    fn local_newcomer(&self, _: &Run, view: &LocalView, reserved: Option<&LinkRow>) -> Newcomer {
-        let mut keys = vec![
-            reserved
-                .and_then(|row| row.external_id.as_deref())
-                .map(|text| external_digest(self.vault, text)),
-        ];
+    fn local_newcomer(&self, view: &LocalView, reserved: Option<&LinkRow>) -> Newcomer {
+        let reserved = reserved
+            .and_then(|row| row.external_id.as_deref())
+            .map(|text| external_digest(self.vault, text));
+        let value = |field| view.value(field).map(|_| view.digests[field]);
+        self.newcomer(reserved, view.external, view.email, value)
+    }
+
+    /// The keys of a record: first the reserved External ID, then the match rules in the mapping's order.
+    fn newcomer(
+        &self,
+        reserved: Option<Digest>,
+        external: Option<Digest>,
+        email: Option<Digest>,
+        value: impl Fn(usize) -> Option<Digest>,
+    ) -> Newcomer {
+        let mut keys = vec![reserved];
         keys.extend(self.match_fields().map(|(field, role)| match role {
-            Role::Email => view.email,
-            _ => view.value(field).map(|_| view.digests[field]),
+            Role::Email => email,
+            _ => value(field),
         }));
         Newcomer {
             keys,
-            external: view.external,
-            email: view.email,
+            external,
+            email,
             separate: false,
         }
     }
@@ -523,7 +513,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let memory = Memory::new(self.store);
         let mut known = Vec::new();
         let mut after: Option<RemoteId> = None;
-        let roles: Vec<(usize, Role)> = self.match_fields().collect();
         while !wanted.is_empty() {
             let links = memory.links_after(after.as_ref(), RANGE).await?;
             let Some(last) = links.last() else { break };
@@ -533,17 +522,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     continue;
                 }
                 let link = self.migrate(run, link);
-                let mut keys = vec![link.external];
-                keys.extend(roles.iter().map(|(field, role)| match role {
-                    Role::Email => link.email,
-                    _ => link.bases[*field].map(|base| base.remote),
-                }));
-                let newcomer = Newcomer {
-                    keys,
-                    external: link.external,
-                    email: link.email,
-                    separate: false,
-                };
+                let value = |field: usize| link.bases[field].map(|base| base.remote);
+                let newcomer = self.newcomer(link.external, link.external, link.email, value);
                 if newcomer
                     .keys
                     .iter()

@@ -429,7 +429,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// The plan as people and scripts read it: one item a record that would be written or held.
-    pub(crate) fn describe(&self, run: &Run, tasks: &[Task]) -> Vec<PlanItem> {
+    pub(crate) fn describe(&self, tasks: &[Task]) -> Vec<PlanItem> {
         let columns = |fields: &mut dyn Iterator<Item = usize>| {
             fields
                 .map(|field| self.mapping.fields[field].column.clone())
@@ -539,7 +539,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 ),
             }
         }
-        let _ = run;
         items
     }
 

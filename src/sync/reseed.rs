@@ -8,21 +8,6 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::memory::{FORMAT, Facts, Memory, RANGE, put_facts};
 
-/// The tables that a re-link empties: all of them, so that nothing of an old or damaged state is trusted.
-const TABLES: [Table; 11] = [
-    Table::Meta,
-    Table::Link,
-    Table::ByLocal,
-    Table::Intent,
-    Table::Tomb,
-    Table::Review,
-    Table::Quarantine,
-    Table::Stranger,
-    Table::Inbox,
-    Table::Outbox,
-    Table::Settled,
-];
-
 /// Sets the watermark back: to `to`, or to the beginning, which makes the next run a full read. Links and data stay.
 ///
 /// `E-RESEED-LATER` (exit 2): a later watermark would skip what was not read.
@@ -62,7 +47,8 @@ pub async fn begin_relink<S: StateStore, L: Local, W: World>(
 ) -> Result<()> {
     let old = Memory::new(store).facts().await.ok().flatten();
     let meta = local.meta().await?;
-    for table in TABLES {
+    // All of them, so that nothing of an old or damaged state is trusted.
+    for table in Table::ALL {
         loop {
             let pairs = store.range(table, None, RANGE).await?;
             if pairs.is_empty() {
