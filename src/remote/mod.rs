@@ -6,6 +6,9 @@
 use crate::model::{Document, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
 
 pub mod contactlist;
+mod queue;
+
+pub use queue::{Purged, Queue, QueueReading, QueueStep, Queued, Scope};
 
 /// What a look-up asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
