@@ -7,6 +7,8 @@
 //!
 //! Pure, total and without logging: it sees values.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Canonical, Cell, ColumnKind, DateStyle, Document, FieldProblem, Scalar};
 
 use super::convert;
@@ -17,11 +19,28 @@ use super::rules::{Generate, Mapping, Rule, Source};
 // The names say which side is read; `from_` and `self` go together here.
 #[allow(clippy::wrong_self_convention)]
 impl Mapping {
-    /// The canonical values of a remote record, one per field. Absent, empty and the service's sentinel are `None`.
+    /// The canonical values of a remote record, one per field. Absent, empty and the service's sentinel are `None`; where
+    /// records may come in part, an absent part gives [`FieldProblem::silence`].
     pub fn from_remote(&self, document: &Document) -> Vec<Result<Canonical, FieldProblem>> {
         self.rules
             .iter()
-            .map(|rule| rule.read(document, &self.dates))
+            .map(|rule| {
+                if self.partial && rule.is_silent(document) {
+                    return Err(FieldProblem::silence());
+                }
+                rule.read(document, &self.dates)
+            })
+            .collect()
+    }
+
+    /// The names at the top of a document that the rules read: of everything else nothing needs to be asked.
+    pub fn parts_read(&self) -> BTreeSet<&str> {
+        let fields = self.rules.iter().flat_map(Rule::paths);
+        let children = self.children.iter().map(|child| child.list.top());
+        fields
+            .map(ScalarPath::top)
+            .chain(children)
+            .map(AsRef::as_ref)
             .collect()
     }
 
@@ -82,6 +101,29 @@ impl Mapping {
 }
 
 impl Rule {
+    /// Whether the value can't be told, because a part that it may come from was not handed over.
+    fn is_silent(&self, document: &Document) -> bool {
+        for path in self.paths() {
+            if document.get(path.top()).is_none() {
+                return true;
+            }
+            let decides = matches!(self.source, Source::Paths { .. })
+                && path.read(document).is_some_and(|text| !text.is_empty());
+            if decides {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Every path that is read, in order.
+    fn paths(&self) -> Box<dyn Iterator<Item = &ScalarPath> + '_> {
+        match &self.source {
+            Source::Paths { paths, .. } => Box::new(paths.iter()),
+            Source::Template(template) => Box::new(template.names()),
+        }
+    }
+
     pub(super) fn read(
         &self,
         document: &Document,

@@ -14,8 +14,8 @@ pub const CHILD_PARTS_MAX: usize = 10_000;
 impl Mapping {
     /// The parts of a record, one list per child rule.
     ///
-    /// `Ok(None)` where the section was not handed over and says nothing; ContactList hands over whole records, so there an
-    /// absent list is an empty one. `Q-DUPLICATE` where two different parts share a key, and whatever
+    /// `Ok(None)` where the section was not handed over and says nothing; a service that hands over whole records leaves out
+    /// empty lists. `Q-DUPLICATE` where two different parts share a key, and whatever
     /// a value gives, with its column in the reason.
     pub fn children_from_remote(
         &self,
@@ -23,7 +23,12 @@ impl Mapping {
     ) -> Vec<Result<Option<Vec<ChildPart>>, FieldProblem>> {
         self.children
             .iter()
-            .map(|rule| rule.parts(document, &self.dates).map(Some))
+            .map(|rule| {
+                if self.partial && document.get(rule.list.top()).is_none() {
+                    return Ok(None);
+                }
+                rule.parts(document, &self.dates).map(Some)
+            })
             .collect()
     }
 }

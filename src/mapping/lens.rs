@@ -63,6 +63,11 @@ impl ScalarPath {
         self.scalar
     }
 
+    /// The name at the top of the document that it leads through.
+    pub(super) fn top(&self) -> &Name {
+        top(&self.steps, &self.leaf)
+    }
+
     /// The text at the end: `None` when it, or something on the way, is absent.
     pub(super) fn read<'d>(&self, document: &'d Document) -> Option<&'d str> {
         descend(&self.steps, document)?.text(&self.leaf)
@@ -139,6 +144,13 @@ impl ScalarPath {
     }
 }
 
+fn top<'a>(steps: &'a [Step], leaf: &'a Name) -> &'a Name {
+    match steps.first() {
+        Some(Step::Into(name) | Step::Select { list: name, .. }) => name,
+        None => leaf,
+    }
+}
+
 fn spelled(steps: &[Step], leaf: &str) -> String {
     let mut out = String::new();
     for step in steps {
@@ -161,6 +173,11 @@ impl ListPath {
     /// The one way to spell this path.
     pub(super) fn spelling(&self) -> String {
         spelled(&self.steps, &self.leaf)
+    }
+
+    /// The name at the top of the document that it leads through.
+    pub(super) fn top(&self) -> &Name {
+        top(&self.steps, &self.leaf)
     }
 
     /// The items; none when the list, or something on the way, is absent.

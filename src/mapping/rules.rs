@@ -20,6 +20,8 @@ pub struct Mapping {
     pub children: Vec<ChildRule>,
     pub(super) rules: Vec<Rule>,
     pub(super) dates: DateStyle,
+    /// See `Vocabulary::partial`.
+    pub(super) partial: bool,
     /// The file's name, for messages.
     pub(super) file: String,
     pub(super) addressing: Addressing,

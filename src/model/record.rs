@@ -32,6 +32,24 @@ pub struct FieldProblem {
     pub reason: String,
 }
 
+impl FieldProblem {
+    const SILENT: &str = "silent";
+
+    /// Stands for a field about which a record says nothing, because the part that holds it was not handed over (user
+    /// contract, section 4). It is no fault: nothing is written for it, nothing is held, and what was agreed stands.
+    pub fn silence() -> Self {
+        Self {
+            code: Self::SILENT,
+            reason: "this part was not handed over".to_owned(),
+        }
+    }
+
+    /// Whether this is [`FieldProblem::silence`].
+    pub fn is_silence(&self) -> bool {
+        self.code == Self::SILENT
+    }
+}
+
 /// A record of the remote that could be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteRecord {

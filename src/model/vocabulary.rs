@@ -71,4 +71,7 @@ pub struct Vocabulary {
     pub mirrors: Vec<Mirror>,
     /// Whether the service can be written to.
     pub writable: bool,
+    /// A document may hold a part of the record alone: a name that is absent at its top says nothing, while what was handed
+    /// over and is empty stands there empty.
+    pub partial: bool,
 }

@@ -238,7 +238,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     ) {
         let mut holds = task.holds.clone();
         for (field, value) in remote.values.iter().enumerate() {
-            if let Err(problem) = value {
+            if let Err(problem) = value
+                && !problem.is_silence()
+            {
                 holds.push(Hold {
                     code: problem.code,
                     reason: format!("{}: {}", self.mapping.fields[field].column, problem.reason),

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use crate::model::{ConflictPolicy, Direction};
+use crate::model::{Canonical, ConflictPolicy, Direction, FieldProblem};
 
 use super::memory::{Base, Link, Side};
 use super::view::{LocalView, RemoteView};
@@ -140,6 +140,8 @@ pub fn merge(
             if local.values[field].is_err() {
                 return Flow::Unreadable(Side::Local);
             }
+            // F14: what was not handed over is as the base has it.
+            let remote = remote.filter(|remote| !is_silent(&remote.values[field]));
             if remote.is_some_and(|remote| remote.values[field].is_err()) {
                 return Flow::Unreadable(Side::Remote);
             }
@@ -154,6 +156,10 @@ pub fn merge(
         })
         .collect();
     Merged { flows }
+}
+
+fn is_silent(value: &Result<Canonical, FieldProblem>) -> bool {
+    value.as_ref().is_err_and(FieldProblem::is_silence)
 }
 
 /// What is seen of one field.
@@ -321,6 +327,57 @@ mod tests {
             sight(local, remote, base),
             CALM,
         )
+    }
+
+    #[test]
+    fn f14_what_was_not_handed_over_is_as_the_base_has_it() {
+        use crate::model::{LocalKey, RemoteId};
+        let silence: Result<Canonical, FieldProblem> = Err(FieldProblem::silence());
+        let remote = RemoteView {
+            id: RemoteId("1".into()),
+            stamp: None,
+            deleted: false,
+            values: vec![silence.clone(), silence, Ok(Some("new".into()))],
+            digests: vec![Digest(0), Digest(0), Digest(9)],
+            children: Vec::new(),
+            child_problems: Vec::new(),
+            external: None,
+            email: None,
+            content: Digest(0),
+        };
+        let local = LocalView {
+            key: LocalKey::Int(1),
+            values: vec![Ok(Some("old".into())); 3],
+            digests: vec![Digest(3); 3],
+            row: Digest(1),
+            changed_at: None,
+            marked: false,
+            external: None,
+            email: None,
+        };
+        let agreed = Some(Base {
+            local: Digest(3),
+            remote: Digest(3),
+        });
+        let link = Link {
+            remote: remote.id.clone(),
+            local: local.key.clone(),
+            row: local.row,
+            stamp: None,
+            own_stamp: false,
+            drifted: false,
+            gone: None,
+            misses: 0,
+            met: false,
+            mapping: 1,
+            external: None,
+            email: None,
+            bases: vec![agreed, None, agreed],
+            children: Vec::new(),
+        };
+        let pull = rule(Direction::Pull, ConflictPolicy::Newest);
+        let merged = merge(&[pull; 3], &link, &local, Some(&remote), CALM);
+        assert_eq!(merged.flows, [Flow::Keep, Flow::Keep, Flow::ToLocal]);
     }
 
     #[test]

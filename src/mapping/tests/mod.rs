@@ -122,6 +122,7 @@ pub(super) fn vocabulary() -> Vocabulary {
             other: "phoneNos[phoneNoTypeID=7].phoneNo",
         }],
         writable: true,
+        partial: false,
     }
 }
 

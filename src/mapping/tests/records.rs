@@ -278,3 +278,49 @@ fn a_guarded_path_may_be_pushed() {
     mapping.to_remote(0, &some("u"), &mut contact).unwrap();
     assert_eq!(contact.text("username"), Some("u"));
 }
+
+#[test]
+fn a_part_that_was_not_handed_over_says_nothing() {
+    let vocabulary = crate::model::Vocabulary {
+        partial: true,
+        ..vocabulary()
+    };
+    let text = "table: { name: t, key: id }\nfields:\n\
+        \x20 - { column: city, remote: \"addresses[addressTypeID=1].city\" }\n\
+        \x20 - { column: first, remote: [firstName, \"phoneNos[phoneNoTypeID=5].phoneNo\"] }\n\
+        \x20 - { column: full, template: \"{{ firstName }} {{ lastName }}\" }\n\
+        children:\n\
+        \x20 - { table: c, from: addresses, parent: t_id, key: [addressTypeID], fields: [{ column: kind, remote: addressTypeID }, { column: city, remote: city }] }\n";
+    let mapping = Mapping::load("m.yaml", text, &vocabulary).unwrap();
+    let silence = Err(crate::model::FieldProblem::silence());
+
+    let nothing = Document::new();
+    assert_eq!(
+        mapping.from_remote(&nothing),
+        [silence.clone(), silence.clone(), silence.clone()]
+    );
+    assert_eq!(mapping.children_from_remote(&nothing), [Ok(None)]);
+
+    // An empty part says that there is nothing; the first path that is filled decides, whatever else is missing.
+    let mut some_parts = document(&[("firstName", "Ada")]);
+    some_parts.set("addresses", Node::List(Vec::new()));
+    assert_eq!(
+        mapping.from_remote(&some_parts),
+        [Ok(None), Ok(some("Ada")), silence.clone()]
+    );
+    assert_eq!(
+        mapping.children_from_remote(&some_parts),
+        [Ok(Some(Vec::new()))]
+    );
+
+    // An empty first path does not decide while the second was not handed over.
+    let empty = document(&[("firstName", ""), ("lastName", "")]);
+    assert_eq!(
+        mapping.from_remote(&empty),
+        [silence.clone(), silence, Ok(None)]
+    );
+    assert_eq!(
+        Vec::from_iter(mapping.parts_read()),
+        ["addresses", "firstName", "lastName", "phoneNos"]
+    );
+}

@@ -34,6 +34,7 @@ pub fn vocabulary(zone: Tz) -> Vocabulary {
             other: "phoneNos[phoneNoTypeID=7].phoneNo",
         }],
         writable: true,
+        partial: false,
     }
 }
 
