@@ -330,9 +330,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     async fn drop_old_marks(&self, run: &Run, batch: &mut Batch) -> Result<()> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let pairs = self
-                .store
-                .range(Table::Inbox, after.as_deref(), RANGE)
+            let pairs = Memory::new(self.store)
+                .marks_after(after.as_deref())
                 .await?;
             let Some((last, _)) = pairs.last() else {
                 return Ok(());

@@ -206,7 +206,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(())
     }
 
-    async fn sort_page(
+    pub(crate) async fn sort_page(
         &mut self,
         run: &mut Run,
         items: Vec<RemoteItem>,
@@ -239,15 +239,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     self.sort_linked(run, link, view, collected);
                 }
                 None if view.deleted => collected.unchanged_remote += 1,
-                None if tombs
-                    .get(&record.id)
-                    .and_then(Option::as_ref)
-                    .is_some_and(|tomb| {
-                        tomb.covers(
-                            self.fields_mark(view.digests.iter().map(|digest| digest.0)),
-                            view.stamp,
-                        )
-                    }) =>
+                None if !run.current
+                    && tombs
+                        .get(&record.id)
+                        .and_then(Option::as_ref)
+                        .is_some_and(|tomb| {
+                            tomb.covers(
+                                self.fields_mark(view.digests.iter().map(|digest| digest.0)),
+                                view.stamp,
+                            )
+                        }) =>
                 {
                     collected.unchanged_remote += 1;
                 }
@@ -404,7 +405,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Looks at rows one by one: linked or new, there or gone, as agreed or not.
-    async fn sort_rows(
+    pub(crate) async fn sort_rows(
         &mut self,
         run: &mut Run,
         keys: Vec<LocalKey>,

@@ -19,6 +19,7 @@ mod newcomers;
 mod plan;
 mod planning;
 mod push;
+mod queue;
 mod recover;
 mod report;
 mod reseed;
@@ -53,6 +54,7 @@ pub use memory::{
     put_json, put_link, remove_link,
 };
 pub use plan::{Policies, Step};
+pub use queue::{PurgeWhen, QueueRules};
 pub use report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
 pub use reseed::{begin_relink, reseed};
 pub use run::Run;
@@ -159,6 +161,12 @@ impl From<Stop> for Halt {
     }
 }
 
+/// What stood on the clocks when a run began.
+struct Begun {
+    at: Duration,
+    requests: u64,
+}
+
 /// What a run gives back.
 pub struct Finished {
     /// The report, whatever happened.
@@ -172,10 +180,20 @@ pub struct Finished {
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// One pass. It always gives a report; what went wrong stands in it.
     pub async fn run(&mut self, options: &RunOptions) -> Finished {
-        let started = self.world.monotonic();
-        let calls_before = self.remote.requests();
+        let begun = self.begin();
         let mut run = Run::new(self, options);
         let halt = self.pass(&mut run, options).await.err();
+        self.end(run, halt, begun)
+    }
+
+    fn begin(&self) -> Begun {
+        Begun {
+            at: self.world.monotonic(),
+            requests: self.remote.requests(),
+        }
+    }
+
+    fn end(&self, mut run: Run, halt: Option<Halt>, begun: Begun) -> Finished {
         let error = match halt {
             None => None,
             Some(Halt::Failed(error)) => Some(error),
@@ -192,10 +210,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 ))
             }
         };
-        let seconds = (self.world.monotonic() - started).as_secs_f64();
+        let seconds = (self.world.monotonic() - begun.at).as_secs_f64();
         let report = run.report(
             self.bridge,
-            self.remote.requests() - calls_before,
+            self.remote.requests() - begun.requests,
             seconds,
             error.as_ref(),
         );

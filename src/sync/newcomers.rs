@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::local::{LinkRow, Local};
 use crate::mapping::Role;
-use crate::model::{ChangeMethod, Digest, LocalKey, RemoteId, RemoteItem, Result, World};
+use crate::model::{Digest, LocalKey, RemoteId, RemoteItem, Result, World};
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{StateStore, Table};
 
@@ -27,7 +27,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run: &Run,
         collected: &mut Collected,
     ) -> Result<Vec<Task>> {
-        self.find_rows_for_contacts(run, collected).await?;
+        self.find_rows_for_contacts(collected).await?;
         let reserved = self.reserved(collected).await?;
         self.find_contacts_for_rows(run, collected, &reserved)
             .await?;
@@ -40,11 +40,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(tasks)
     }
 
-    /// Where changes are found by a journal or a column, a row that was left unlinked earlier does not show itself:
-    /// it is looked for by the values that newcomers would match it by.
-    async fn find_rows_for_contacts(&mut self, run: &Run, collected: &mut Collected) -> Result<()> {
-        if run.full
-            || self.mapping.layout.changes == ChangeMethod::Scan
+    /// Where not all rows were looked at, a row that was left unlinked earlier does not show itself: it is looked for by the
+    /// values that newcomers would match it by.
+    async fn find_rows_for_contacts(&mut self, collected: &mut Collected) -> Result<()> {
+        if collected.live_rows.is_some()
             || collected.new_remote.is_empty()
             || !self.local.exists().await?
         {
@@ -509,6 +508,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             })
             .flatten()
             .collect();
+        // Without a row to match, and without keys that the service itself matches by, a new contact is alone whoever it resembles.
+        let identified = run.identity.external.is_some() || run.identity.email.is_some();
+        if locals.is_empty() && dying.is_empty() && !identified {
+            return Ok(Vec::new());
+        }
         let dying: HashSet<&RemoteId> = dying.iter().map(|(link, _)| &link.remote).collect();
         let memory = Memory::new(self.store);
         let mut known = Vec::new();

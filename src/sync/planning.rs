@@ -386,41 +386,23 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if run.first_load {
             return Ok(());
         }
-        let mut local = Load {
-            live: run.live_local,
-            ..Load::default()
-        };
-        let mut remote = Load {
-            live: run.live_links.max(
-                run.scan_end
-                    .as_ref()
-                    .filter(|_| run.full)
-                    .map_or(0, |end| end.count),
-            ),
-            ..Load::default()
-        };
-        for task in tasks {
-            match &task.action {
-                Action::DeleteLocal => local.deletes += 1,
-                Action::DeleteRemote => remote.deletes += 1,
-                // A first meeting is a first load: no limit applies to it.
-                Action::Settle(merged) if !task.fresh => {
-                    local.updates += u64::from(merged.to_local().next().is_some());
-                    remote.updates += u64::from(merged.to_remote().next().is_some());
-                }
-                _ => {}
-            }
-        }
+        let (mut local, mut remote) = loads(tasks);
+        local.live = run.live_local;
+        remote.live = run.live_links.max(
+            run.scan_end
+                .as_ref()
+                .filter(|_| run.full)
+                .map_or(0, |end| end.count),
+        );
+        self.check_load(run, "customer database", local)?;
+        self.check_load(run, "CRM", remote)
+    }
+
+    /// G1 and G2 for one side.
+    pub(crate) fn check_load(&self, run: &Run, side: &str, load: Load) -> Result<(), Halt> {
         check_load(
-            "customer database",
-            local,
-            self.rules.max_deletes,
-            self.rules.max_changes,
-            &run.accept,
-        )?;
-        check_load(
-            "CRM",
-            remote,
+            side,
+            load,
             self.rules.max_deletes,
             self.rules.max_changes,
             &run.accept,
@@ -567,6 +549,24 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .get(key)
             .is_some_and(|review| review.kind == kind)
     }
+}
+
+/// What tasks would do to the database and to the CRM.
+pub(crate) fn loads(tasks: &[Task]) -> (Load, Load) {
+    let (mut local, mut remote) = (Load::default(), Load::default());
+    for task in tasks {
+        match &task.action {
+            Action::DeleteLocal => local.deletes += 1,
+            Action::DeleteRemote => remote.deletes += 1,
+            // A first meeting is a first load: no limit applies to it.
+            Action::Settle(merged) if !task.fresh => {
+                local.updates += u64::from(merged.to_local().next().is_some());
+                remote.updates += u64::from(merged.to_remote().next().is_some());
+            }
+            _ => {}
+        }
+    }
+    (local, remote)
 }
 
 /// A re-link writes nothing on either side: only what is equal is agreed.

@@ -168,6 +168,8 @@ pub struct Run {
     pub since: Option<Stamp>,
     /// Everything is read and compared.
     pub full: bool,
+    /// What is read is how each record stands now; no stale page can bring back the dead.
+    pub current: bool,
     /// Nothing was ever linked and the table is empty: pages are applied as they come.
     pub first_load: bool,
     /// Both sides are linked again; nothing is created.
@@ -263,6 +265,7 @@ impl Run {
             dry: options.dry,
             since: options.since,
             full: false,
+            current: false,
             first_load: false,
             relink: false,
             rewound: None,

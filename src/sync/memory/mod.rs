@@ -4,6 +4,7 @@
 //! become durable together (reliability, section 2.8).
 
 mod held;
+mod journal;
 mod link;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::state::{Batch, StateStore, Table};
 pub use held::{
     Decision, Intent, IntentKind, Quarantined, Review, ReviewKind, SealedIdentity, Tomb, Values,
 };
+pub(crate) use journal::{Entry, put_entry, remove_entry};
 pub use link::{Base, ChildBase, Link, Side};
 pub(crate) use link::{corrupt, decode_by_local, encode_by_local};
 
@@ -64,6 +66,9 @@ pub struct Facts {
     pub habit: Option<String>,
     /// Live links, counted at the end of each run that wrote.
     pub links: u64,
+    /// The number up to which the queue was journalled and not purged yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
 }
 
 /// The shape that a version of the mapping gave to links.
@@ -218,15 +223,21 @@ impl<'a, S: StateStore> Memory<'a, S> {
         }
     }
 
+    /// The marks of the inbox after `after`, as pairs of key and value; the journal of a queue comes before them.
+    pub(crate) async fn marks_after(
+        &self,
+        after: Option<&[u8]>,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let after = after.unwrap_or(journal::AFTER_JOURNAL);
+        self.store.range(Table::Inbox, Some(after), RANGE).await
+    }
+
     /// Keys of the records that the next run must look at whether or not they changed, as [`dirty_remote`] and [`dirty_local`] made them.
     pub async fn dirty(&self) -> Result<(Vec<RemoteId>, Vec<LocalKey>)> {
         let (mut remote, mut local) = (Vec::new(), Vec::new());
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let pairs = self
-                .store
-                .range(Table::Inbox, after.as_deref(), RANGE)
-                .await?;
+            let pairs = self.marks_after(after.as_deref()).await?;
             let Some((last, _)) = pairs.last() else {
                 return Ok((remote, local));
             };

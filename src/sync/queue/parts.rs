@@ -1,0 +1,549 @@
+//! Works the journal off, part by part: how each record stands now, what that means, the brakes, the rows, and then its entry.
+//!
+//! A small journal is one part, and its guards see exactly what is planned. A large one is weighed first where it might
+//! exceed a limit: counted part by part, with nothing kept but what turned out to be unchanged.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::local::Local;
+use crate::model::{BadRecord, DeletePolicy, Error, LocalKey, RemoteId, RemoteItem, Result, World};
+use crate::remote::{Found, LookUp, Queue, Scope};
+use crate::state::{Batch, StateStore};
+
+use super::super::collect::{Changed, Collected};
+use super::super::guard::Load;
+use super::super::memory::{Entry, Link, Memory, dirty_remote, put_entry, put_facts, remove_entry};
+use super::super::plan::RemoteState;
+use super::super::planning::loads;
+use super::super::run::{Action, Run, Task};
+use super::super::{Engine, Halt};
+use super::read::ask_again;
+use super::{PurgeWhen, QueueRules};
+
+/// Records planned together: with their views and children they take a few megabytes.
+const PART: usize = 2_000;
+/// Records whose details are in memory as the service sent them.
+const SLICE: usize = 500;
+/// So many unreadable records in a row, with none that can be read and none known to ask for, are a service out of order.
+const CULPRITS_MAX: usize = 10;
+
+/// Known records that are asked for to tell; one of them may have gone as well.
+const WITNESSES: usize = 3;
+
+/// How the records of a part stand.
+#[derive(Default)]
+struct Standing {
+    items: Vec<RemoteItem>,
+    dead: Vec<RemoteId>,
+    /// Left alone without a request: what changed of them is not mapped.
+    passed: u64,
+    /// Asked for again in the next run.
+    again: Vec<RemoteId>,
+}
+
+/// What a journal may do to the database at the most.
+#[derive(Default)]
+struct Reach {
+    records: u64,
+    linked: u64,
+    deletions: u64,
+}
+
+type Part = Vec<(RemoteId, Entry)>;
+
+impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    /// Everything in the journal that is not done yet.
+    pub(super) async fn work_off(&mut self, run: &mut Run, rules: QueueRules) -> Result<(), Halt> {
+        let reach = self.reach().await?;
+        let mut load = Load {
+            live: run.live_local,
+            ..Load::default()
+        };
+        let small = reach.records <= PART as u64;
+        if !small && self.might_exceed(run, rules, &reach, load) {
+            self.weigh(run, rules, load, reach.records).await?;
+        }
+        let mut done = 0;
+        // Deletions last, so that a merge in the CRM loses nobody (H-41). A small journal is planned as a whole, which sees to that.
+        for deletions in [false, true] {
+            let mut after = None;
+            loop {
+                let wanted = |entry: &Entry| small || entry.deleted == deletions;
+                let part = self.next_part(&mut after, wanted).await?;
+                if part.is_empty() {
+                    break;
+                }
+                done += part.len() as u64;
+                self.work_part(run, rules, part, &mut load).await?;
+                self.watch
+                    .progress("applying what changed", done, Some(reach.records));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a run would do, of whatever the queue names; nothing is written anywhere.
+    pub(super) async fn plan_queue(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+    ) -> Result<(), Halt> {
+        let named = self.look_at_queue(run, rules.reasons).await?;
+        let mut load = Load {
+            live: run.live_local,
+            ..Load::default()
+        };
+        let part: Part = named.into_iter().collect();
+        let mut stop = None;
+        for part in part.chunks(PART) {
+            let rows = rows_to_look_at(run);
+            let (tasks, _) = self.plan_part(run, rules, part, rows).await?;
+            run.plan.extend(self.describe(&tasks));
+            add(&mut load, &tasks);
+            stop = self.check_load(run, "customer database", load).err();
+        }
+        // After the plan is whole: whoever is to accept what a guard would stop must see it.
+        stop.map_or(Ok(()), Err)
+    }
+
+    async fn work_part(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+        part: Part,
+        load: &mut Load,
+    ) -> Result<(), Halt> {
+        let again = if run.first_load {
+            self.load_part(run, rules, &part).await?
+        } else {
+            let rows = rows_to_look_at(run);
+            let (tasks, again) = self.plan_part(run, rules, &part, rows).await?;
+            add(load, &tasks);
+            self.check_load(run, "customer database", *load)?;
+            self.apply(run, tasks).await?;
+            again
+        };
+        for durable in std::mem::take(&mut run.behind) {
+            durable.await?;
+        }
+        let mut batch = std::mem::take(&mut run.held_batch);
+        for id in &again {
+            ask_again(&mut batch, run, id);
+        }
+        self.close(run, rules, part.iter(), &mut batch);
+        put_facts(&mut batch, &run.facts);
+        self.store.commit(batch).await?;
+        self.world.checkpoint("Q.done").await?;
+        Ok(())
+    }
+
+    /// Applied or held: an entry stays until the purge, where that comes after.
+    fn close<'p>(
+        &self,
+        run: &Run,
+        rules: QueueRules,
+        part: impl Iterator<Item = &'p (RemoteId, Entry)>,
+        batch: &mut Batch,
+    ) {
+        for (id, entry) in part {
+            if rules.purge == PurgeWhen::Journalled || run.relink {
+                remove_entry(batch, id);
+            } else {
+                let entry = Entry {
+                    done: true,
+                    ..entry.clone()
+                };
+                put_entry(batch, id, &entry);
+            }
+        }
+    }
+
+    /// The first records there ever were: rows as they come.
+    async fn load_part(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+        part: &[(RemoteId, Entry)],
+    ) -> Result<Vec<RemoteId>> {
+        let mut again = Vec::new();
+        for slice in part.chunks(SLICE) {
+            let standing = self.standing(run, rules, slice).await?;
+            run.pull.unchanged += standing.passed + standing.dead.len() as u64;
+            again.extend(standing.again);
+            self.load_page(run, standing.items).await?;
+        }
+        self.flush_load(run).await?;
+        Ok(again)
+    }
+
+    /// From names to tasks; `rows` are looked at with them.
+    async fn plan_part(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+        part: &[(RemoteId, Entry)],
+        rows: Vec<LocalKey>,
+    ) -> Result<(Vec<Task>, Vec<RemoteId>)> {
+        let mut collected = Collected::default();
+        let mut again = Vec::new();
+        for slice in part.chunks(SLICE) {
+            self.check_signal()?;
+            let standing = self.standing(run, rules, slice).await?;
+            collected.unchanged_remote += standing.passed;
+            again.extend(standing.again);
+            self.sort_page(run, standing.items, &mut collected).await?;
+            self.sort_dead(run, standing.dead, &mut collected).await?;
+        }
+        self.sort_rows(run, rows, &mut collected).await?;
+        self.fetch_rows_of_pairs(&mut collected).await?;
+        run.pull.unchanged += collected.unchanged_remote;
+        match self.plan(run, collected).await {
+            Ok(tasks) => Ok((tasks, again)),
+            Err(Halt::Failed(error)) => Err(error),
+            // The guards of a full read look at lists, which a queue has not.
+            Err(Halt::Guard(stop)) => Err(Error::unexpected("E-INVARIANT", stop.reason)),
+        }
+    }
+
+    /// Asks for the present state of records, each for as much of it as its reasons call for.
+    async fn standing(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+        slice: &[(RemoteId, Entry)],
+    ) -> Result<Standing> {
+        let ids: Vec<RemoteId> = slice.iter().map(|(id, _)| id.clone()).collect();
+        let links = Memory::new(self.store).links(&ids).await?;
+        let mut standing = Standing::default();
+        let mut scopes: BTreeMap<Option<BTreeSet<String>>, Vec<RemoteId>> = BTreeMap::new();
+        for ((id, entry), link) in slice.iter().zip(&links) {
+            if run.quarantine.contains_key(&dirty_remote(id)) {
+                // What it is held for may be in a part that did not change, and it is to be settled if it is mended.
+                run.dirty_remote.insert(id.clone());
+            }
+            let sections = entry
+                .sections
+                .as_ref()
+                .filter(|_| !entry.deleted && self.may_come_in_part(run, id, link.as_ref()))
+                .map(|sections| self.mapped(sections));
+            if sections.as_ref().is_some_and(BTreeSet::is_empty) {
+                standing.passed += 1;
+            } else {
+                scopes.entry(sections).or_default().push(id.clone());
+            }
+        }
+        let mut answered: HashSet<RemoteId> = HashSet::new();
+        let mut asked = Vec::new();
+        for (scope, ids) in gathered(scopes, rules.chunk) {
+            self.check_signal()?;
+            for item in self.remote.details(&ids, &scope).await? {
+                let id = match &item {
+                    RemoteItem::Record(record) => Some(&record.id),
+                    RemoteItem::Bad(bad) => bad.id.as_ref(),
+                };
+                answered.extend(id.cloned());
+                standing.items.push(item);
+            }
+            asked.extend(ids);
+        }
+        self.world.checkpoint("Q.details").await?;
+        let deleted: HashMap<&RemoteId, bool> = slice
+            .iter()
+            .map(|(id, entry)| (id, entry.deleted))
+            .collect();
+        let absent = asked.into_iter().filter(|id| !answered.contains(id));
+        let (dead, missing): (Vec<_>, Vec<_>) =
+            absent.partition(|id| !rules.reasons || deleted.get(id).copied().unwrap_or_default());
+        self.ensure_in_order(&standing.items, &dead, &missing)
+            .await?;
+        standing.dead = dead;
+        for id in missing {
+            let discarded = run
+                .quarantine
+                .get(&dirty_remote(&id))
+                .is_some_and(|record| record.discarded);
+            if !discarded {
+                standing.again.push(id.clone());
+            }
+            standing.items.push(RemoteItem::Bad(BadRecord {
+                id: Some(id),
+                code: "Q-NO-DETAILS",
+                reason: "The queue names it without saying that it was deleted, and the details service does not know it; it is asked for again in the next run".into(),
+                raw: Vec::new(),
+            }));
+        }
+        Ok(standing)
+    }
+
+    /// Only what was agreed in every field can do without the rest of its record.
+    fn may_come_in_part(&self, run: &Run, id: &RemoteId, link: Option<&Link>) -> bool {
+        link.is_some_and(|link| {
+            link.mapping == run.facts.mapping
+                && link.gone.is_none()
+                && !link.bases.contains(&None)
+                && !run.dirty_remote.contains(id)
+        })
+    }
+
+    fn mapped(&self, sections: &BTreeSet<String>) -> BTreeSet<String> {
+        let read = self.mapping.parts_read();
+        sections
+            .iter()
+            .filter(|name| read.contains(name.as_str()))
+            .cloned()
+            .collect()
+    }
+
+    /// Where nothing could be read, one of the known records tells whether it is the records or the service.
+    async fn ensure_in_order(
+        &self,
+        items: &[RemoteItem],
+        dead: &[RemoteId],
+        missing: &[RemoteId],
+    ) -> Result<()> {
+        let silent = items.len() + dead.len() + missing.len();
+        let one_is_good = items
+            .iter()
+            .any(|item| matches!(item, RemoteItem::Record(_)));
+        if silent == 0 || one_is_good {
+            return Ok(());
+        }
+        let bad = items.iter().filter_map(|item| match item {
+            RemoteItem::Bad(bad) => bad.id.as_ref(),
+            RemoteItem::Record(_) => None,
+        });
+        let asked: HashSet<&RemoteId> = bad.chain(dead).chain(missing).collect();
+        let links = Memory::new(self.store)
+            .links_after(None, asked.len() + WITNESSES)
+            .await?;
+        let mut witnesses = links
+            .into_iter()
+            .map(|link| link.remote)
+            .filter(|id| !asked.contains(id))
+            .take(WITNESSES)
+            .peekable();
+        if witnesses.peek().is_none() && silent <= CULPRITS_MAX {
+            return Ok(());
+        }
+        for id in witnesses {
+            if let Found::Item(item) = self.remote.look_up(&LookUp::Id(id)).await?
+                && matches!(*item, RemoteItem::Record(_))
+            {
+                return Ok(());
+            }
+        }
+        Err(Error::unreachable(
+            "E-DETAILS",
+            format!(
+                "None of {silent} records could be read, nor one that is known to be there; nothing was applied. Is the details service in order?"
+            ),
+        ))
+    }
+
+    async fn sort_dead(
+        &mut self,
+        run: &mut Run,
+        dead: Vec<RemoteId>,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        let links = Memory::new(self.store).links(&dead).await?;
+        for (id, link) in dead.into_iter().zip(links) {
+            match link {
+                Some(link) => {
+                    let link = self.migrate(run, link);
+                    let changed = collected.pairs.entry(id).or_insert(Changed {
+                        link,
+                        remote: RemoteState::Dead,
+                        local: None,
+                    });
+                    changed.remote = RemoteState::Dead;
+                }
+                None => {
+                    collected.unchanged_remote += 1;
+                    if !run.dry {
+                        let mut batch = std::mem::take(&mut run.held_batch);
+                        self.release(run, &dirty_remote(&id), &mut batch);
+                        run.held_batch = batch;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next entries that are not done and wanted; fewer than a part only at the journal's end.
+    async fn next_part(
+        &self,
+        after: &mut Option<RemoteId>,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Part> {
+        let memory = Memory::new(self.store);
+        let mut part = Vec::new();
+        loop {
+            let entries = memory.entries_after(after.as_ref()).await?;
+            if entries.is_empty() {
+                return Ok(part);
+            }
+            for (id, entry) in entries {
+                if part.len() == PART {
+                    return Ok(part);
+                }
+                *after = Some(id.clone());
+                if !entry.done && wanted(&entry) {
+                    part.push((id, entry));
+                }
+            }
+        }
+    }
+
+    async fn reach(&self) -> Result<Reach> {
+        let memory = Memory::new(self.store);
+        let mut reach = Reach::default();
+        let mut after = None;
+        loop {
+            let entries = memory.entries_after(after.as_ref()).await?;
+            let Some((last, _)) = entries.last() else {
+                return Ok(reach);
+            };
+            after = Some(last.clone());
+            let open: Part = entries
+                .into_iter()
+                .filter(|(_, entry)| !entry.done)
+                .collect();
+            let ids: Vec<RemoteId> = open.iter().map(|(id, _)| id.clone()).collect();
+            reach.records += open.len() as u64;
+            for ((_, entry), link) in open.iter().zip(memory.links(&ids).await?) {
+                reach.linked += u64::from(link.is_some());
+                reach.deletions += u64::from(link.is_some() && entry.deleted);
+            }
+        }
+    }
+
+    fn might_exceed(&self, run: &Run, rules: QueueRules, reach: &Reach, load: Load) -> bool {
+        let deletions = match (self.rules.deletes, rules.reasons) {
+            (DeletePolicy::Review | DeletePolicy::Ignore, _) => 0,
+            (DeletePolicy::Apply, true) => reach.deletions,
+            (DeletePolicy::Apply, false) => reach.linked,
+        };
+        let most = Load {
+            deletes: deletions,
+            updates: reach.linked,
+            ..load
+        };
+        !run.relink && self.check_load(run, "customer database", most).is_err()
+    }
+
+    /// Counts what a large journal would do, before the first of it is done. What turns out to be as it was is done with it.
+    async fn weigh(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+        mut load: Load,
+        total: u64,
+    ) -> Result<(), Halt> {
+        let (mut after, mut weighed) = (None, 0);
+        loop {
+            let part = self.next_part(&mut after, |_| true).await?;
+            if part.is_empty() {
+                break;
+            }
+            let counts = run.pull;
+            let (tasks, again) = self.plan_part(run, rules, &part, Vec::new()).await?;
+            add(&mut load, &tasks);
+            let to_do: HashSet<&RemoteId> = tasks
+                .iter()
+                .filter(|task| task.action != Action::Nothing)
+                .filter_map(|task| {
+                    let of_link = task.link.as_ref().map(|link| &link.remote);
+                    of_link.or(task.remote.as_ref().map(|view| &view.id))
+                })
+                .chain(&again)
+                .collect();
+            let unchanged: Vec<&(RemoteId, Entry)> = part
+                .iter()
+                .filter(|(id, _)| {
+                    !to_do.contains(id) && !run.quarantine.contains_key(&dirty_remote(id))
+                })
+                .collect();
+            // What is left is counted when it is done; what can't be read is held then.
+            run.pull = counts;
+            run.pull.unchanged += unchanged.len() as u64;
+            let mut batch = std::mem::take(&mut run.held_batch);
+            self.close(run, rules, unchanged.into_iter(), &mut batch);
+            if !batch.is_empty() {
+                self.store.commit(batch).await?;
+                self.world.checkpoint("Q.weighed").await?;
+            }
+            weighed += part.len() as u64;
+            self.watch
+                .progress("counting what changed", weighed, Some(total));
+        }
+        self.check_load(run, "customer database", load)
+    }
+}
+
+/// Rows that an earlier run, or a person's decision, left to be looked at.
+fn rows_to_look_at(run: &mut Run) -> Vec<LocalKey> {
+    let mut rows: Vec<LocalKey> = std::mem::take(&mut run.dirty_local).into_iter().collect();
+    rows.sort();
+    rows
+}
+
+fn add(load: &mut Load, tasks: &[Task]) {
+    let (local, _) = loads(tasks);
+    load.deletes += local.deletes;
+    load.updates += local.updates;
+}
+
+/// Groups by what is to be asked for; groups that fill no request of their own are asked for together, for all that any of them needs.
+fn gathered(
+    scopes: BTreeMap<Option<BTreeSet<String>>, Vec<RemoteId>>,
+    chunk: usize,
+) -> Vec<(Scope, Vec<RemoteId>)> {
+    let scope = |sections: Option<BTreeSet<String>>| match sections {
+        None => Scope::Whole,
+        Some(names) => Scope::Sections(names),
+    };
+    let mut groups = Vec::new();
+    let mut small: Option<(Scope, Vec<RemoteId>)> = None;
+    for (sections, ids) in scopes {
+        let scope = scope(sections);
+        if ids.len() >= chunk {
+            groups.push((scope, ids));
+            continue;
+        }
+        small = Some(match small {
+            None => (scope, ids),
+            Some((wider, mut all)) => {
+                all.extend(ids);
+                (wider.union(scope), all)
+            }
+        });
+    }
+    groups.extend(small);
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_fill_no_request_are_asked_for_together() {
+        let ids = |range: std::ops::Range<u32>| range.map(|n| RemoteId(n.to_string())).collect();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let scopes = BTreeMap::from([
+            (Some(names(&["emails"])), ids(0..50)),
+            (Some(names(&["phones"])), ids(50..52)),
+            (Some(names(&["jobs"])), ids(52..55)),
+        ]);
+        let groups = gathered(scopes, 50);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(groups[0], (Scope::Sections(names(&["emails"])), ids(0..50)));
+        assert_eq!(groups[1].0, Scope::Sections(names(&["jobs", "phones"])));
+        assert_eq!(groups[1].1.len(), 5);
+
+        let whole = BTreeMap::from([(None, ids(0..1)), (Some(names(&["jobs"])), ids(1..2))]);
+        assert_eq!(gathered(whole, 50), [(Scope::Whole, ids(0..2))]);
+    }
+}
