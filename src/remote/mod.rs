@@ -3,7 +3,7 @@
 //! A remote decodes records into documents and writes documents; it must not know mappings, links or the state store,
 //! and it must not decide anything about a record beyond what the wire says.
 
-use crate::model::{Document, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
+use crate::model::{Document, Error, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
 
 pub mod contactlist;
 mod queue;
@@ -111,6 +111,22 @@ pub trait RemoteScan {
     async fn next(&mut self) -> Result<ScanStep>;
 }
 
+/// The scan of a service that lists nothing: there is never one.
+pub enum NoScan {}
+
+impl RemoteScan for NoScan {
+    async fn next(&mut self) -> Result<ScanStep> {
+        match *self {}
+    }
+}
+
+fn not_offered(what: &str) -> Error {
+    Error::unexpected(
+        "E-INVARIANT",
+        format!("This kind of service {what}, and was asked to"),
+    )
+}
+
 /// A service that lists records by the time of their last change and can be written to.
 ///
 /// Methods take `&self`: several calls may be in flight at once, as many as the settings allow.
@@ -122,20 +138,33 @@ pub trait Remote {
     /// What documents of this service look like.
     fn vocabulary(&self) -> &Vocabulary;
 
-    /// Begins a stable scan of the records changed at or after `since`; `None` reads everything there is.
-    async fn scan(&self, since: Option<Stamp>) -> Result<Self::Scan>;
+    /// Begins a stable scan of the records changed at or after `since`; `None` reads everything there is. A service that lists
+    /// nothing leaves this as it is.
+    async fn scan(&self, since: Option<Stamp>) -> Result<Self::Scan> {
+        let _ = since;
+        Err(not_offered("lists no records"))
+    }
 
     /// Looks one record up. Reads are retried within bounds; what remains is an error, never [`Found::Nothing`].
     async fn look_up(&self, by: &LookUp) -> Result<Found>;
 
     /// Sends a batch of whole records in one call. Never retried in here. An error means that nothing was sent.
-    async fn push(&self, batch: &[Outgoing]) -> Result<Pushed>;
+    /// A service that is only read from (`Vocabulary::writable`) leaves this, and what follows, as it is.
+    async fn push(&self, batch: &[Outgoing]) -> Result<Pushed> {
+        let _ = batch;
+        Err(not_offered("takes no records"))
+    }
 
     /// Deletes by the service's own id. Never retried in here; an error means that the outcome is unknown.
-    async fn delete(&self, id: &RemoteId) -> Result<Deleted>;
+    async fn delete(&self, id: &RemoteId) -> Result<Deleted> {
+        let _ = id;
+        Err(not_offered("deletes no records"))
+    }
 
     /// A document for a new record: every element that must not be left out, with its neutral value.
-    fn blank(&self) -> Document;
+    fn blank(&self) -> Document {
+        Document::new()
+    }
 
     /// Calls made so far, retries included.
     fn requests(&self) -> u64;

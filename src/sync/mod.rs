@@ -54,7 +54,7 @@ pub use memory::{
     put_json, put_link, remove_link,
 };
 pub use plan::{Policies, Step};
-pub use queue::{PurgeWhen, QueueRules};
+pub use queue::{DEFAULT_PART, PurgeWhen, QueueRules};
 pub use report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
 pub use reseed::{begin_relink, reseed};
 pub use run::Run;

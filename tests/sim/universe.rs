@@ -17,6 +17,7 @@ use contactbridge::model::{Result, Signal, World};
 use crate::chance::Chance;
 use crate::crm::Crm;
 use crate::database::Database;
+use crate::desk::Desk;
 use crate::oracle::Log;
 use crate::settings::Settings;
 use crate::store::Disk;
@@ -42,6 +43,7 @@ pub struct Universe {
     pub now: DateTime<Utc>,
     pub monotonic: Duration,
     pub crm: Crm,
+    pub desk: Desk,
     pub database: Database,
     pub disk: Disk,
     pub log: Log,
@@ -71,6 +73,7 @@ impl Universe {
             now: Utc.with_ymd_and_hms(2026, 3, 2, 1, 0, 0).unwrap(),
             monotonic: Duration::ZERO,
             crm: Crm::new(settings.zone),
+            desk: Desk::default(),
             database: Database::new(mapping, settings.clone()),
             disk: Disk::default(),
             log: Log::default(),
@@ -131,7 +134,13 @@ impl Universe {
         let millis = self.chance.between(1, 400);
         self.pass_time(Duration::from_millis(millis));
         if self.chance.permille(self.busy) {
-            self.somebody_acts();
+            if self.desk.open {
+                // A run goes on while the queue fills; people go home at some time.
+                self.busy = self.busy.saturating_sub(3);
+                self.somebody_acts_at_the_desk();
+            } else {
+                self.somebody_acts();
+            }
         }
         false
     }

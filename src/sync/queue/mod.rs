@@ -42,7 +42,12 @@ pub struct QueueRules {
     pub reasons: bool,
     /// Records in one request for details: for fewer than that, no request of their own is made.
     pub chunk: usize,
+    /// Records planned together.
+    pub part: usize,
 }
+
+/// Records planned together: with their views and children they take a few megabytes.
+pub const DEFAULT_PART: usize = 2_000;
 
 /// Purges so far that seem to have had no effect.
 #[derive(Default)]

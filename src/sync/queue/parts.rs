@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::local::Local;
 use crate::model::{BadRecord, DeletePolicy, Error, LocalKey, RemoteId, RemoteItem, Result, World};
 use crate::remote::{Found, LookUp, Queue, Scope};
-use crate::state::{Batch, StateStore};
+use crate::state::{Batch, StateStore, Table};
 
 use super::super::collect::{Changed, Collected};
 use super::super::guard::Load;
@@ -17,11 +17,8 @@ use super::super::plan::RemoteState;
 use super::super::planning::loads;
 use super::super::run::{Action, Run, Task};
 use super::super::{Engine, Halt};
-use super::read::ask_again;
 use super::{PurgeWhen, QueueRules};
 
-/// Records planned together: with their views and children they take a few megabytes.
-const PART: usize = 2_000;
 /// Records whose details are in memory as the service sent them.
 const SLICE: usize = 500;
 /// So many unreadable records in a row, with none that can be read and none known to ask for, are a service out of order.
@@ -37,8 +34,23 @@ struct Standing {
     dead: Vec<RemoteId>,
     /// Left alone without a request: what changed of them is not mapped.
     passed: u64,
+    marks: Marks,
+}
+
+/// What is noted of records beside their rows, once those are written.
+#[derive(Default)]
+struct Marks {
     /// Asked for again in the next run.
     again: Vec<RemoteId>,
+    /// Known to be gone: nothing is to be asked for any more.
+    settled: Vec<RemoteId>,
+}
+
+impl Marks {
+    fn extend(&mut self, other: Self) {
+        self.again.extend(other.again);
+        self.settled.extend(other.settled);
+    }
 }
 
 /// What a journal may do to the database at the most.
@@ -59,7 +71,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             live: run.live_local,
             ..Load::default()
         };
-        let small = reach.records <= PART as u64;
+        let small = reach.records <= rules.part as u64;
         if !small && self.might_exceed(run, rules, &reach, load) {
             self.weigh(run, rules, load, reach.records).await?;
         }
@@ -69,7 +81,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let mut after = None;
             loop {
                 let wanted = |entry: &Entry| small || entry.deleted == deletions;
-                let part = self.next_part(&mut after, wanted).await?;
+                let part = self.next_part(rules, &mut after, wanted).await?;
                 if part.is_empty() {
                     break;
                 }
@@ -95,7 +107,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let part: Part = named.into_iter().collect();
         let mut stop = None;
-        for part in part.chunks(PART) {
+        for part in part.chunks(rules.part) {
             let rows = rows_to_look_at(run);
             let (tasks, _) = self.plan_part(run, rules, part, rows).await?;
             run.plan.extend(self.describe(&tasks));
@@ -113,22 +125,25 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         part: Part,
         load: &mut Load,
     ) -> Result<(), Halt> {
-        let again = if run.first_load {
+        let marks = if run.first_load {
             self.load_part(run, rules, &part).await?
         } else {
             let rows = rows_to_look_at(run);
-            let (tasks, again) = self.plan_part(run, rules, &part, rows).await?;
+            let (tasks, marks) = self.plan_part(run, rules, &part, rows).await?;
             add(load, &tasks);
             self.check_load(run, "customer database", *load)?;
             self.apply(run, tasks).await?;
-            again
+            marks
         };
         for durable in std::mem::take(&mut run.behind) {
             durable.await?;
         }
         let mut batch = std::mem::take(&mut run.held_batch);
-        for id in &again {
-            ask_again(&mut batch, run, id);
+        for id in &marks.again {
+            batch.put(Table::Inbox, dirty_remote(id), run.mark());
+        }
+        for id in &marks.settled {
+            batch.remove(Table::Inbox, dirty_remote(id));
         }
         self.close(run, rules, part.iter(), &mut batch);
         put_facts(&mut batch, &run.facts);
@@ -164,16 +179,16 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run: &mut Run,
         rules: QueueRules,
         part: &[(RemoteId, Entry)],
-    ) -> Result<Vec<RemoteId>> {
-        let mut again = Vec::new();
+    ) -> Result<Marks> {
+        let mut marks = Marks::default();
         for slice in part.chunks(SLICE) {
             let standing = self.standing(run, rules, slice).await?;
             run.pull.unchanged += standing.passed + standing.dead.len() as u64;
-            again.extend(standing.again);
+            marks.extend(standing.marks);
             self.load_page(run, standing.items).await?;
         }
         self.flush_load(run).await?;
-        Ok(again)
+        Ok(marks)
     }
 
     /// From names to tasks; `rows` are looked at with them.
@@ -183,14 +198,14 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         rules: QueueRules,
         part: &[(RemoteId, Entry)],
         rows: Vec<LocalKey>,
-    ) -> Result<(Vec<Task>, Vec<RemoteId>)> {
+    ) -> Result<(Vec<Task>, Marks)> {
         let mut collected = Collected::default();
-        let mut again = Vec::new();
+        let mut marks = Marks::default();
         for slice in part.chunks(SLICE) {
             self.check_signal()?;
             let standing = self.standing(run, rules, slice).await?;
             collected.unchanged_remote += standing.passed;
-            again.extend(standing.again);
+            marks.extend(standing.marks);
             self.sort_page(run, standing.items, &mut collected).await?;
             self.sort_dead(run, standing.dead, &mut collected).await?;
         }
@@ -198,7 +213,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.fetch_rows_of_pairs(&mut collected).await?;
         run.pull.unchanged += collected.unchanged_remote;
         match self.plan(run, collected).await {
-            Ok(tasks) => Ok((tasks, again)),
+            Ok(tasks) => Ok((tasks, marks)),
             Err(Halt::Failed(error)) => Err(error),
             // The guards of a full read look at lists, which a queue has not.
             Err(Halt::Guard(stop)) => Err(Error::unexpected("E-INVARIANT", stop.reason)),
@@ -256,6 +271,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             absent.partition(|id| !rules.reasons || deleted.get(id).copied().unwrap_or_default());
         self.ensure_in_order(&standing.items, &dead, &missing)
             .await?;
+        standing.marks.settled.clone_from(&dead);
         standing.dead = dead;
         for id in missing {
             let discarded = run
@@ -263,7 +279,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .get(&dirty_remote(&id))
                 .is_some_and(|record| record.discarded);
             if !discarded {
-                standing.again.push(id.clone());
+                standing.marks.again.push(id.clone());
             }
             standing.items.push(RemoteItem::Bad(BadRecord {
                 id: Some(id),
@@ -313,16 +329,8 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             RemoteItem::Record(_) => None,
         });
         let asked: HashSet<&RemoteId> = bad.chain(dead).chain(missing).collect();
-        let links = Memory::new(self.store)
-            .links_after(None, asked.len() + WITNESSES)
-            .await?;
-        let mut witnesses = links
-            .into_iter()
-            .map(|link| link.remote)
-            .filter(|id| !asked.contains(id))
-            .take(WITNESSES)
-            .peekable();
-        if witnesses.peek().is_none() && silent <= CULPRITS_MAX {
+        let witnesses = self.witnesses(&asked).await?;
+        if witnesses.is_empty() && silent <= CULPRITS_MAX {
             return Ok(());
         }
         for id in witnesses {
@@ -338,6 +346,30 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 "None of {silent} records could be read, nor one that is known to be there; nothing was applied. Is the details service in order?"
             ),
         ))
+    }
+
+    /// Linked records of which nothing is known that could have changed them.
+    async fn witnesses(&self, asked: &HashSet<&RemoteId>) -> Result<Vec<RemoteId>> {
+        let memory = Memory::new(self.store);
+        let mut witnesses = Vec::new();
+        let mut after = None;
+        loop {
+            let links = memory.links_after(after.as_ref(), SLICE).await?;
+            let Some(last) = links.last() else {
+                return Ok(witnesses);
+            };
+            after = Some(last.remote.clone());
+            let ids: Vec<RemoteId> = links.into_iter().map(|link| link.remote).collect();
+            for (id, entry) in ids.iter().zip(memory.entries(&ids).await?) {
+                let open = entry.is_some_and(|entry| !entry.done);
+                if !open && !asked.contains(id) {
+                    witnesses.push(id.clone());
+                }
+                if witnesses.len() == WITNESSES {
+                    return Ok(witnesses);
+                }
+            }
+        }
     }
 
     async fn sort_dead(
@@ -374,6 +406,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// The next entries that are not done and wanted; fewer than a part only at the journal's end.
     async fn next_part(
         &self,
+        rules: QueueRules,
         after: &mut Option<RemoteId>,
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Part> {
@@ -385,7 +418,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 return Ok(part);
             }
             for (id, entry) in entries {
-                if part.len() == PART {
+                if part.len() == rules.part {
                     return Ok(part);
                 }
                 *after = Some(id.clone());
@@ -443,12 +476,12 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     ) -> Result<(), Halt> {
         let (mut after, mut weighed) = (None, 0);
         loop {
-            let part = self.next_part(&mut after, |_| true).await?;
+            let part = self.next_part(rules, &mut after, |_| true).await?;
             if part.is_empty() {
                 break;
             }
             let counts = run.pull;
-            let (tasks, again) = self.plan_part(run, rules, &part, Vec::new()).await?;
+            let (tasks, marks) = self.plan_part(run, rules, &part, Vec::new()).await?;
             add(&mut load, &tasks);
             let to_do: HashSet<&RemoteId> = tasks
                 .iter()
@@ -457,7 +490,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     let of_link = task.link.as_ref().map(|link| &link.remote);
                     of_link.or(task.remote.as_ref().map(|view| &view.id))
                 })
-                .chain(&again)
+                .chain(&marks.again)
                 .collect();
             let unchanged: Vec<&(RemoteId, Entry)> = part
                 .iter()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::local::Local;
 use crate::model::{Error, RemoteId, Result, World};
 use crate::remote::{Queue, QueueReading, QueueStep, Queued};
-use crate::state::{Batch, StateStore, Table};
+use crate::state::{Batch, StateStore};
 
 use super::super::Engine;
 use super::super::memory::{Entry, Memory, RANGE, put_entry, put_facts};
@@ -238,13 +238,4 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         named.retain(|_, entry| !entry.done);
         Ok(named)
     }
-}
-
-/// The inbox mark of a record that must be asked for again in the next run.
-pub(super) fn ask_again(batch: &mut Batch, run: &Run, id: &RemoteId) {
-    batch.put(
-        Table::Inbox,
-        super::super::memory::dirty_remote(id),
-        run.mark(),
-    );
 }
