@@ -109,12 +109,9 @@ impl Log {
         self.heads.insert(place, (self.clock, value.to_owned()));
     }
 
-    /// A record was made with this value. An empty field says nothing.
-    pub fn born(&mut self, side: Side, anchor: &str, field: &'static str, value: &str) {
-        self.edited(side, anchor, field, value);
-        if value.is_empty() {
-            self.heads.remove(&(side, anchor.to_owned(), field));
-        }
+    /// A record was made with this field empty, which says nothing.
+    pub fn left_open(&mut self, side: Side, anchor: &str, field: &'static str) {
+        self.heads.remove(&(side, anchor.to_owned(), field));
     }
 
     fn gone(&mut self, side: Side, anchor: &str) {

@@ -136,7 +136,9 @@ impl Universe {
                 self.say(|| format!("   ~ contact {id} {anchor} is made"));
                 for (field, value) in values {
                     self.edit_contact(id, field, value);
-                    self.log.born(side, anchor, field, &canonical(field, value));
+                    if value.is_empty() {
+                        self.log.left_open(side, anchor, field);
+                    }
                 }
             }
             Side::Local => {
@@ -155,7 +157,9 @@ impl Universe {
                 self.say(|| format!("   ~ row {key} {anchor} is made"));
                 for (field, value) in values {
                     self.edit_row(&key, field, value);
-                    self.log.born(side, anchor, field, &canonical(field, value));
+                    if value.is_empty() {
+                        self.log.left_open(side, anchor, field);
+                    }
                 }
             }
         }
