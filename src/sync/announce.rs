@@ -62,6 +62,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             identity: None,
             before: Vec::new(),
             local_after: Vec::new(),
+            follows: Vec::new(),
             sent,
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,

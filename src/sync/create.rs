@@ -342,6 +342,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .map(|(digest, &given)| given.then_some(*digest))
                 .collect(),
             before: vec![None; run.fields.len()],
+            follows: (0..given.len())
+                .map(|field| {
+                    (!run.fields[field].pushes() && expected.values[field].is_ok())
+                        .then_some(expected.digests[field])
+                })
+                .collect(),
             local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
@@ -391,6 +397,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return Ok(None);
         };
         task.extra.remove(Table::Intent, key);
+        task.follows.clone_from(&intent.follows);
         if let Some(taken) = self.link_of_another(&got, &local.key).await? {
             // The service took the new contact for one that belongs to another row.
             let reason = format!(

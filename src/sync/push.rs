@@ -283,6 +283,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             identity: None,
             before: contact.digests.iter().map(|digest| Some(*digest)).collect(),
             local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
+            follows: (0..sent.len())
+                .map(|field| {
+                    let moved = expected.digests[field] != contact.digests[field];
+                    (sent[field].is_none() && moved && expected.values[field].is_ok())
+                        .then_some(expected.digests[field])
+                })
+                .collect(),
             sent,
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
@@ -353,6 +360,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             ..
         } = sending;
         task.extra.remove(Table::Intent, key);
+        task.follows.clone_from(&intent.follows);
         let (Some(mut link), Some(local)) = (task.link.take(), task.local.clone()) else {
             return task;
         };
@@ -483,6 +491,23 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         judged
+    }
+}
+
+/// Where the row is gone, what a push changed in the contact besides what it sent must not look like an edit that would bring the
+/// row back. (Where the row is there, it is still to receive it.)
+pub(crate) fn credit(link: &mut Link, follows: &[Option<Digest>], got: &RemoteView) {
+    for (field, follow) in follows.iter().enumerate() {
+        if let Some(follow) = follow
+            && got.values[field].is_ok()
+            && got.digests[field] == *follow
+        {
+            let local = link.bases[field].map_or(*follow, |base| base.local);
+            link.bases[field] = Some(Base {
+                local,
+                remote: *follow,
+            });
+        }
     }
 }
 

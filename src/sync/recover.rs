@@ -9,6 +9,7 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::memory::{Intent, IntentKind, Memory, dirty_local, dirty_remote, put_link, remove_link};
+use super::push::credit;
 use super::run::Run;
 use super::view::{LocalView, RemoteView, local_view};
 
@@ -69,6 +70,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         let mut link = self.migrate(run, link);
         // Where the row is gone, what was proved still counts: else our own push would look like an edit of the contact.
+        let is_gone = row.as_ref().is_none_or(|row| row.marked);
         let row = row.unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &row);
         let Some(mut got) = self.found(run, &LookUp::Id(id.clone())).await? else {
@@ -94,6 +96,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         self.move_bases(&mut link, &known, &local, &expected, &got);
+        if is_gone {
+            credit(&mut link, &intent.follows, &got);
+        }
         put_link(batch, &link);
         Ok(())
     }
@@ -151,6 +156,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             vec![None; run.fields.len()]
         };
         let mut link = self.created_link(run, &got, &local, Some(bases));
+        if intent.mapping == run.facts.mapping && row.as_ref().is_none_or(|row| row.marked) {
+            credit(&mut link, &intent.follows, &got);
+        }
         link.met = true;
         link.children = match &linked {
             Some(old) => self.migrate(run, old.clone()).children,

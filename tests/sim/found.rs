@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 16] = [
+const FOUND: [(Play, u64, &str); 18] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -56,6 +56,11 @@ const FOUND: [(Play, u64, &str); 16] = [
         "without a linked contact left, no absence could be proved",
     ),
     (
+        Play::Busy,
+        1877,
+        "a template that our own push changed brought a deleted row back",
+    ),
+    (
         Play::Foul,
         2,
         "an edit before the first read-back counted as agreed",
@@ -79,6 +84,11 @@ const FOUND: [(Play, u64, &str); 16] = [
         Play::Foul,
         524,
         "a row made twice left the first one's place in the index",
+    ),
+    (
+        Play::Foul,
+        687,
+        "the same after a push whose reading back failed",
     ),
 ];
 
