@@ -63,6 +63,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             before: Vec::new(),
             local_after: Vec::new(),
             follows: Vec::new(),
+            values: Vec::new(),
             sent,
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,

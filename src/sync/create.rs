@@ -324,8 +324,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             Reserved::External(text) => (true, text),
             Reserved::Email(text) => (false, text),
         };
-        let mut nonce = [0; 24];
-        self.world.random(&mut nonce);
+        let sent: Vec<Option<Digest>> = expected
+            .digests
+            .iter()
+            .zip(&given)
+            .map(|(digest, &given)| given.then_some(*digest))
+            .collect();
         let intent = Intent {
             format: FORMAT,
             kind: IntentKind::Create,
@@ -333,14 +337,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             remote: task.link.as_ref().map(|link| link.remote.clone()),
             identity: Some(SealedIdentity {
                 external,
-                sealed: self.vault.seal(nonce, &key, text.as_bytes()),
+                sealed: self.vault.seal(self.nonce(), &key, text.as_bytes()),
             }),
-            sent: expected
-                .digests
-                .iter()
-                .zip(&given)
-                .map(|(digest, &given)| given.then_some(*digest))
-                .collect(),
+            values: self.seal_sent(&key, &expected, &sent),
+            sent,
             before: vec![None; run.fields.len()],
             follows: (0..given.len())
                 .map(|field| {

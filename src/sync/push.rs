@@ -275,6 +275,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 *sent = Some(expected.digests[field]);
             }
         }
+        let key = dirty_remote(&link.remote);
         let intent = Intent {
             format: FORMAT,
             kind: IntentKind::Update,
@@ -290,6 +291,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         .then_some(expected.digests[field])
                 })
                 .collect(),
+            values: self.seal_sent(&key, &expected, &sent),
             sent,
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
@@ -298,7 +300,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         task.remote = Some(contact);
         Composed::Send(Box::new(Sending {
-            key: dirty_remote(&link.remote),
+            key,
             find: LookUp::Id(link.remote.clone()),
             task,
             outgoing: Outgoing { document, address },

@@ -3,7 +3,9 @@
 //! It runs before anything else is read, and needs nothing but the intent and a look-up.
 
 use crate::local::{LinkRow, Local, Row, RowWrite};
-use crate::model::{Cell, Error, FieldProblem, LocalKey, RemoteItem, Result, World};
+use crate::model::{
+    Canonical, Cell, Digest, Error, FieldProblem, LocalKey, RemoteItem, Result, World,
+};
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
@@ -11,7 +13,7 @@ use super::Engine;
 use super::memory::{Intent, IntentKind, Memory, dirty_local, dirty_remote, put_link, remove_link};
 use super::push::credit;
 use super::run::Run;
-use super::view::{LocalView, RemoteView, local_view};
+use super::view::{RemoteView, local_view};
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) async fn recover(&mut self, run: &mut Run) -> Result<()> {
@@ -27,7 +29,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             let mut batch = Batch::new();
             match intent.kind {
-                IntentKind::Update => self.recover_update(run, &intent, &mut batch).await?,
+                IntentKind::Update => self.recover_update(run, &key, &intent, &mut batch).await?,
                 IntentKind::Create => self.recover_create(run, &key, &intent, &mut batch).await?,
                 IntentKind::Delete => self.recover_delete(run, &intent, &mut batch).await?,
                 IntentKind::Row => {}
@@ -42,6 +44,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     async fn recover_update(
         &mut self,
         run: &mut Run,
+        key: &[u8],
         intent: &Intent,
         batch: &mut Batch,
     ) -> Result<()> {
@@ -88,14 +91,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 None => return Ok(()),
             }
         }
-        let expected = as_sent(intent, &local, &got);
-        let mut known = intent.clone();
-        for (field, value) in expected.values.iter().enumerate() {
-            if value.is_err() && known.sent[field].is_some_and(|sent| sent != got.digests[field]) {
-                known.sent[field] = None;
-            }
-        }
-        self.move_bases(&mut link, &known, &local, &expected, &got);
+        let expected = self.as_sent(key, intent, &got)?;
+        self.move_bases(&mut link, intent, &local, &expected, &got);
         if is_gone {
             credit(&mut link, &intent.follows, &got);
         }
@@ -150,7 +147,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let standing = row.clone().unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &standing);
         let bases = if intent.mapping == run.facts.mapping {
-            let expected = as_sent(intent, &local, &got);
+            let expected = self.as_sent(key, intent, &got)?;
             self.bases_of_new(run, intent, &local, Some(&expected), &got, true)
         } else {
             vec![None; run.fields.len()]
@@ -240,6 +237,41 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
+    /// The values of a push as an intent keeps them, for [`Self::as_sent`].
+    pub(crate) fn seal_sent(
+        &self,
+        key: &[u8],
+        expected: &RemoteView,
+        sent: &[Option<Digest>],
+    ) -> Vec<u8> {
+        let values: Vec<Option<&str>> = (0..sent.len())
+            .map(|field| sent[field].and_then(|_| expected.value(field)))
+            .collect();
+        let plain = serde_json::to_vec(&values).expect("texts are always JSON");
+        self.vault.seal(self.nonce(), key, &plain)
+    }
+
+    /// The contact as it would stand had exactly what was sent landed: `got`, with the values that were sent.
+    fn as_sent(&self, key: &[u8], intent: &Intent, got: &RemoteView) -> Result<RemoteView> {
+        let values: Vec<Canonical> = if intent.values.is_empty() {
+            Vec::new()
+        } else {
+            serde_json::from_slice(&self.vault.open(key, &intent.values)?)
+                .map_err(|_| super::memory::corrupt())?
+        };
+        let mut expected = got.clone();
+        for (field, value) in expected.values.iter_mut().enumerate() {
+            *value = match (intent.sent.get(field), values.get(field)) {
+                (Some(Some(_)), Some(sent)) => Ok(sent.clone()),
+                _ => Err(FieldProblem {
+                    code: "Q-UNKNOWN",
+                    reason: "it was not sent".into(),
+                }),
+            };
+        }
+        Ok(expected)
+    }
+
     /// Before `settle` has passed since a write was announced, absence proves nothing (H-21).
     async fn wait_until_settled(&self, intent: &Intent) {
         let passed = (self.world.now() - intent.at).to_std().unwrap_or_default();
@@ -258,19 +290,4 @@ fn nothing(run: &Run, key: &LocalKey) -> Row {
         changed_at: None,
         marked: false,
     }
-}
-
-/// The values that were sent are gone with the run, but where the row still shows them they are known.
-fn as_sent(intent: &Intent, local: &LocalView, got: &RemoteView) -> RemoteView {
-    let mut expected = got.clone();
-    for field in 0..expected.values.len() {
-        expected.values[field] = match intent.local_after.get(field).copied().flatten() {
-            Some(digest) if digest == local.digests[field] => local.values[field].clone(),
-            _ => Err(FieldProblem {
-                code: "Q-UNKNOWN",
-                reason: "not known any more".into(),
-            }),
-        };
-    }
-    expected
 }

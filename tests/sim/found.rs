@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 18] = [
+const FOUND: [(Play, u64, &str); 19] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -89,6 +89,11 @@ const FOUND: [(Play, u64, &str); 18] = [
         Play::Foul,
         687,
         "the same after a push whose reading back failed",
+    ),
+    (
+        Play::Foul,
+        1934,
+        "after a kill, a value that the service re-cased brought a deleted row back",
     ),
 ];
 

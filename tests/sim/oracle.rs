@@ -173,12 +173,7 @@ impl Log {
                 .map(|(at, _)| *at);
             // Until the two have met, an empty field is no edit: it is filled (user contract, section 4).
             let first_meeting = old.is_empty() && !self.linked.contains(anchor);
-            // A -> B -> A between two runs is no change that anybody could see, where B is a value like any other.
-            let common = old.is_empty() || *field == "opted_in" || *field == "born_on";
-            let unseen = common
-                && self
-                    .was_shown(side.other(), anchor, field, &old, 0)
-                    .is_some();
+            let unseen = self.is_round_trip(side, anchor, field, &old);
             if !unseen
                 && !first_meeting
                 && !matches!((arrived, later), (Some(arrived), Some(later)) if later > arrived)
@@ -243,6 +238,7 @@ impl Log {
                 || self
                     .was_shown(side.other(), anchor, field, &value, at)
                     .is_some()
+                || self.is_round_trip(side, anchor, field, &value)
                 || self
                     .windows
                     .contains(&(anchor.to_owned(), field.to_owned(), value.clone()));
@@ -277,6 +273,15 @@ impl Log {
                     .and_then(|(_, text)| text.as_ref())
                     .is_some_and(|text| snapshot.get(field).is_some_and(|seen| !self.alike(field, seen, text)))
         })
+    }
+
+    /// A -> B -> A between two runs is no change that anybody could see, where A is a value like any other.
+    fn is_round_trip(&self, side: Side, anchor: &str, field: &'static str, value: &str) -> bool {
+        let common = value.is_empty() || field == "opted_in" || field == "born_on";
+        common
+            && self
+                .was_shown(side.other(), anchor, field, value, 0)
+                .is_some()
     }
 
     /// When `side` first showed the value, at `after` or later.

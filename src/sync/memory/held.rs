@@ -51,6 +51,10 @@ pub struct Intent {
     /// sent (a template). Such a change is our own: no edit that would win against a deletion.
     #[serde(with = "digests", default, skip_serializing_if = "Vec::is_empty")]
     pub follows: Vec<Option<Digest>>,
+    /// The values that were sent, sealed: whether the service only reshaped one (cut, trimmed, re-cased) can be told from its text
+    /// alone, also by the run after a kill. Empty for writes that send none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<u8>,
     /// The mapping's version that these lists belong to.
     pub mapping: u16,
     /// The epoch of the run that announced it.
