@@ -95,10 +95,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     run.announced.insert(id.clone(), intent.clone());
                     continue;
                 };
-                batch.remove(Table::Intent, announcement_key(id));
                 let Some(row) = rows.next().flatten().filter(|row| !row.marked) else {
+                    // The link still names a row that had gone: the announced one was made in its place, and is found later.
+                    run.announced.insert(id.clone(), intent.clone());
                     continue;
                 };
+                batch.remove(Table::Intent, announcement_key(id));
                 if intent.mapping == run.facts.mapping {
                     let mut link = self.migrate(run, link);
                     let view = local_view(self.vault, self.mapping, &row);

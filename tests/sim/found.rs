@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 19] = [
+const FOUND: [(Play, u64, &str); 20] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -94,6 +94,11 @@ const FOUND: [(Play, u64, &str); 19] = [
         Play::Foul,
         1934,
         "after a kill, a value that the service re-cased brought a deleted row back",
+    ),
+    (
+        Play::Foul,
+        1490,
+        "after a kill, a row made in another's place forgot what it was made of",
     ),
 ];
 
