@@ -198,6 +198,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             local_after: Vec::new(),
             follows: Vec::new(),
             values: Vec::new(),
+            parts: Vec::new(),
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
             at: self.world.now(),

@@ -349,6 +349,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 })
                 .collect(),
             local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
+            parts: Vec::new(),
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
             at: self.world.now(),

@@ -293,6 +293,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .collect(),
             values: self.seal_sent(&key, &expected, &sent),
             sent,
+            parts: Vec::new(),
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
             at: self.world.now(),

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 20] = [
+const FOUND: [(Play, u64, &str); 21] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -99,6 +99,11 @@ const FOUND: [(Play, u64, &str); 20] = [
         Play::Foul,
         1490,
         "after a kill, a row made in another's place forgot what it was made of",
+    ),
+    (
+        Play::Foul,
+        779,
+        "after a kill, child rows just written stayed when their part was emptied",
     ),
 ];
 

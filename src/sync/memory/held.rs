@@ -55,6 +55,9 @@ pub struct Intent {
     /// alone, also by the run after a kill. Empty for writes that send none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<u8>,
+    /// Per child rule whose rows this write settles, digests of the key cells of the parts that they are to stand for (rows only).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Option<Vec<u64>>>,
     /// The mapping's version that these lists belong to.
     pub mapping: u16,
     /// The epoch of the run that announced it.
