@@ -22,8 +22,8 @@ use super::window::{Sending, WINDOW};
 /// Pushes in a row without effect before a field is held.
 pub(crate) const MISSES_MAX: u8 = 3;
 
-/// Stands for "another value than the row's" where a value was decided on and could not be sent yet.
-const UNSENT: Digest = Digest(0);
+/// Stands for "another value than this side's" where a value was decided on and could not be sent or written yet.
+pub(crate) const UNSENT: Digest = Digest(0);
 
 /// What the fresh look-up of a linked contact found.
 enum Fresh {

@@ -2,7 +2,7 @@
 //!
 //! It runs before anything else is read, and needs nothing but the intent and a look-up.
 
-use crate::local::{LinkRow, Local, Row, RowWrite};
+use crate::local::{LinkRow, Local, Row, RowOutcome, RowWrite};
 use crate::model::{
     Canonical, Cell, Digest, Error, FieldProblem, LocalKey, RemoteItem, Result, World,
 };
@@ -10,10 +10,12 @@ use crate::remote::{Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Intent, IntentKind, Memory, dirty_local, dirty_remote, put_link, remove_link};
-use super::push::credit;
+use super::memory::{
+    Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link, remove_link,
+};
+use super::push::{UNSENT, credit};
 use super::run::Run;
-use super::view::{RemoteView, local_view};
+use super::view::{RemoteView, field_digest, local_view};
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) async fn recover(&mut self, run: &mut Run) -> Result<()> {
@@ -54,26 +56,24 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         // Whatever it shows, both sides are looked at again.
         run.dirty_remote.insert(id.clone());
         batch.put(Table::Inbox, dirty_remote(&id), Vec::new());
-        let Some(link) = Memory::new(self.store)
-            .links(std::slice::from_ref(&id))
-            .await?
-            .pop()
-            .flatten()
-        else {
-            return Ok(());
-        };
-        let row = self
-            .local
-            .fetch(std::slice::from_ref(&intent.local))
-            .await?
-            .pop()
-            .flatten();
         if intent.mapping != run.facts.mapping {
             return Ok(());
         }
-        let mut link = self.migrate(run, link);
+        let memory = Memory::new(self.store);
+        let link = memory
+            .links(std::slice::from_ref(&id))
+            .await?
+            .pop()
+            .flatten();
+        let keys = std::slice::from_ref(&intent.local);
+        let row = self.local.fetch(keys).await?.pop().flatten();
         // Where the row is gone, what was proved still counts: else our own push would look like an edit of the contact.
         let is_gone = row.as_ref().is_none_or(|row| row.marked);
+        let is_new = link.is_none();
+        let is_taken = memory.links_by_local(keys).await?.pop().flatten().is_some();
+        if is_new && (is_gone || is_taken) {
+            return Ok(());
+        }
         let row = row.unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &row);
         let Some(mut got) = self.found(run, &LookUp::Id(id.clone())).await? else {
@@ -91,13 +91,73 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 None => return Ok(()),
             }
         }
+        let mut link = match link {
+            Some(link) => self.migrate(run, link),
+            None => match self.pair_of(run, intent, &got).await? {
+                Some(link) => link,
+                None => return Ok(()),
+            },
+        };
         let expected = self.as_sent(key, intent, &got)?;
         self.move_bases(&mut link, intent, &local, &expected, &got);
         if is_gone {
             credit(&mut link, &intent.follows, &got);
         }
+        if is_new {
+            run.facts.links += 1;
+            run.dirty_local.insert(intent.local.clone());
+            batch.put(Table::Inbox, dirty_local(&intent.local), Vec::new());
+        }
         put_link(batch, &link);
         Ok(())
+    }
+
+    /// The link of a pair that had just met: its push was announced, and the kill came before the link was recorded. Met anew, an
+    /// emptied field would be filled and an edit since the push would be forgotten; so it counts as the pair that it was, on what both
+    /// showed then. `None`: the database has linked one of them otherwise.
+    async fn pair_of(
+        &mut self,
+        run: &mut Run,
+        intent: &Intent,
+        got: &RemoteView,
+    ) -> Result<Option<Link>> {
+        let bare = self.bare_link(run, got);
+        let link = Link {
+            local: intent.local.clone(),
+            met: true,
+            bases: (0..run.fields.len())
+                .map(|field| {
+                    let before = intent.before[field].filter(|before| *before != UNSENT)?;
+                    let row = intent.local_after[field].filter(|row| *row != UNSENT)?;
+                    let fingerprint = self.mapping.fields[field].fingerprint;
+                    if intent.sent[field].is_some() {
+                        None // Reading back tells.
+                    } else if before == row {
+                        Some(Base {
+                            local: row,
+                            remote: before,
+                        })
+                    } else if row == field_digest(self.vault, fingerprint, &None) {
+                        // The row was to be filled, and was not.
+                        Some(Base {
+                            local: row,
+                            remote: UNSENT,
+                        })
+                    } else {
+                        None
+                    }
+                })
+                .collect(),
+            ..bare
+        };
+        let record = self.link_row(run, intent.local.clone(), &link, Some(got));
+        let outcome = self
+            .local
+            .apply(&run.fence, &[RowWrite::Link(record)])
+            .await?
+            .pop();
+        run.wrote = true;
+        Ok(matches!(outcome, Some(RowOutcome::Written(_))).then_some(link))
     }
 
     async fn recover_create(

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 21] = [
+const FOUND: [(Play, u64, &str); 23] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -104,6 +104,16 @@ const FOUND: [(Play, u64, &str); 21] = [
         Play::Foul,
         779,
         "after a kill, child rows just written stayed when their part was emptied",
+    ),
+    (
+        Play::Foul,
+        616,
+        "the oracle knew no deletion between look-up and push before the first meeting",
+    ),
+    (
+        Play::Foul,
+        1609,
+        "a kill between the first push of a new pair and its link made them meet anew",
     ),
 ];
 

@@ -76,8 +76,8 @@ pub struct Log {
     pub risen: BTreeSet<String>,
     /// Deletions since the bridge last looked at the record.
     pub deleted_unseen: BTreeSet<(Side, String)>,
-    /// People whose two records have met.
-    pub linked: BTreeSet<String>,
+    /// People whose two records have met, and when they did.
+    pub linked: BTreeMap<String, u64>,
     /// Everybody that a user ever deleted.
     pub ever_deleted: BTreeSet<String>,
     /// When the last run that ended well began.
@@ -172,7 +172,8 @@ impl Log {
                 })
                 .map(|(at, _)| *at);
             // Until the two have met, an empty field is no edit: it is filled (user contract, section 4).
-            let first_meeting = old.is_empty() && !self.linked.contains(anchor);
+            let first_meeting =
+                old.is_empty() && self.linked.get(anchor).is_none_or(|met| at < *met);
             let unseen = self.is_round_trip(side, anchor, field, &old);
             if !unseen
                 && !first_meeting
@@ -194,6 +195,12 @@ impl Log {
             .insert((anchor.to_owned(), field.to_owned(), canonical(field, value)));
     }
 
+    /// The two records of a person were linked.
+    pub fn met(&mut self, anchor: String) {
+        self.clock += 1;
+        self.linked.entry(anchor).or_insert(self.clock);
+    }
+
     pub fn now(&self) -> u64 {
         self.clock
     }
@@ -202,12 +209,12 @@ impl Log {
     pub fn deleted(&mut self, side: Side, anchor: &str, values: BTreeMap<&'static str, String>) {
         self.clock += 1;
         self.ever_deleted.insert(anchor.to_owned());
+        let person = (side, anchor.to_owned());
         // Before the two have met, nothing was agreed that a deletion could be told from.
-        if self.linked.contains(anchor) {
-            let person = (side, anchor.to_owned());
+        if self.linked.contains_key(anchor) {
             self.deletions.insert(person.clone(), (self.run, values));
-            self.deleted_unseen.insert(person);
         }
+        self.deleted_unseen.insert(person);
         self.gone(side, anchor);
     }
 
