@@ -32,10 +32,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         write: &RowWrite,
         batch: &mut Batch,
     ) -> Option<Vec<u8>> {
-        if run.first_load || !matches!(write, RowWrite::Insert { .. } | RowWrite::Update { .. }) {
+        let (RowWrite::Insert { children, .. } | RowWrite::Update { children, .. }) = write else {
             return None;
+        };
+        let remote = task.remote.as_ref().filter(|_| !run.first_load)?;
+        let mut parts = vec![None; remote.children.len()];
+        for (set, view) in children
+            .iter()
+            .filter_map(|set| Some((set, remote.children[set.rule].as_ref()?)))
+        {
+            parts[set.rule] = Some(view.parts.iter().map(|(key, _)| key.0).collect());
         }
-        let remote = task.remote.as_ref()?;
         let written = |field: usize| match &task.action {
             Action::Settle(merged) => matches!(
                 merged.flows[field],
@@ -62,6 +69,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             identity: None,
             before: Vec::new(),
             local_after: Vec::new(),
+            follows: Vec::new(),
+            values: Vec::new(),
+            parts,
             sent,
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
@@ -93,10 +103,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     run.announced.insert(id.clone(), intent.clone());
                     continue;
                 };
-                batch.remove(Table::Intent, announcement_key(id));
                 let Some(row) = rows.next().flatten().filter(|row| !row.marked) else {
+                    // The link still names a row that had gone: the announced one was made in its place, and is found later.
+                    run.announced.insert(id.clone(), intent.clone());
                     continue;
                 };
+                batch.remove(Table::Intent, announcement_key(id));
                 if intent.mapping == run.facts.mapping {
                     let mut link = self.migrate(run, link);
                     let view = local_view(self.vault, self.mapping, &row);
@@ -126,7 +138,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 }
 
-/// Where the row shows what was announced, both sides showed it then.
+/// Where the row shows what was announced, both sides showed it then. Child rows may have been made of the parts that were
+/// announced, and those are the bridge's to take away; what they show is not known, so that the next look settles them.
 fn move_to(link: &mut Link, intent: &Intent, local: &LocalView) {
     for (field, sent) in intent.sent.iter().enumerate() {
         if let Some(sent) = sent
@@ -136,6 +149,15 @@ fn move_to(link: &mut Link, intent: &Intent, local: &LocalView) {
                 local: *sent,
                 remote: *sent,
             });
+        }
+    }
+    for (base, parts) in link.children.iter_mut().zip(&intent.parts) {
+        let Some(parts) = parts else { continue };
+        base.content = Digest::default();
+        for part in parts.iter().copied().map(Digest) {
+            if !base.keys.contains(&part) {
+                base.keys.push(part);
+            }
         }
     }
 }

@@ -324,8 +324,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             Reserved::External(text) => (true, text),
             Reserved::Email(text) => (false, text),
         };
-        let mut nonce = [0; 24];
-        self.world.random(&mut nonce);
+        let sent: Vec<Option<Digest>> = expected
+            .digests
+            .iter()
+            .zip(&given)
+            .map(|(digest, &given)| given.then_some(*digest))
+            .collect();
         let intent = Intent {
             format: FORMAT,
             kind: IntentKind::Create,
@@ -333,16 +337,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             remote: task.link.as_ref().map(|link| link.remote.clone()),
             identity: Some(SealedIdentity {
                 external,
-                sealed: self.vault.seal(nonce, &key, text.as_bytes()),
+                sealed: self.vault.seal(self.nonce(), &key, text.as_bytes()),
             }),
-            sent: expected
-                .digests
-                .iter()
-                .zip(&given)
-                .map(|(digest, &given)| given.then_some(*digest))
-                .collect(),
+            values: self.seal_sent(&key, &expected, &sent),
+            sent,
             before: vec![None; run.fields.len()],
+            follows: (0..given.len())
+                .map(|field| {
+                    (!run.fields[field].pushes() && expected.values[field].is_ok())
+                        .then_some(expected.digests[field])
+                })
+                .collect(),
             local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
+            parts: Vec::new(),
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
             at: self.world.now(),
@@ -391,6 +398,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return Ok(None);
         };
         task.extra.remove(Table::Intent, key);
+        task.follows.clone_from(&intent.follows);
         if let Some(taken) = self.link_of_another(&got, &local.key).await? {
             // The service took the new contact for one that belongs to another row.
             let reason = format!(

@@ -241,7 +241,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 },
                 RemoteState::Dead => continue,
             };
-            let link = self.fresh_link(run, &remote, &local);
+            let link = Link {
+                met: !run.relink,
+                ..self.fresh_link(run, &remote, &local)
+            };
             let mut task = Task::linked(link, Some(remote), Some(local), Action::Nothing);
             (task.from_remote, task.from_local) = (true, true);
             task.extra

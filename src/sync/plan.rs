@@ -165,8 +165,8 @@ fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Ste
     }
 }
 
-/// Whether the row shows an edit that would flow to the remote. A field that never agreed counts while a conflict is `waiting`,
-/// and where the row changed at all.
+/// Whether the row shows an edit that would flow to the remote. A field that never agreed counts while a conflict is `waiting`
+/// (one that flows one way knows no conflict), and where the row changed at all.
 pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView, waiting: bool) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
         rule.pushes()
@@ -176,7 +176,7 @@ pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView, waiting: 
                 .get(field)
                 .copied()
                 .flatten()
-                .map_or(waiting || row.row != link.row, |base| {
+                .map_or((waiting && rule.pulls()) || row.row != link.row, |base| {
                     base.local != row.digests[field]
                 })
     })
@@ -192,14 +192,10 @@ pub fn remote_edited(
     rules.iter().enumerate().any(|(field, rule)| {
         rule.pulls()
             && contact.values[field].is_ok()
-            && link
-                .bases
-                .get(field)
-                .copied()
-                .flatten()
-                .map_or(waiting || contact.stamp != link.stamp, |base| {
-                    base.remote != contact.digests[field]
-                })
+            && link.bases.get(field).copied().flatten().map_or(
+                (waiting && rule.pushes()) || contact.stamp != link.stamp,
+                |base| base.remote != contact.digests[field],
+            )
     })
 }
 

@@ -22,8 +22,8 @@ use super::window::{Sending, WINDOW};
 /// Pushes in a row without effect before a field is held.
 pub(crate) const MISSES_MAX: u8 = 3;
 
-/// Stands for "another value than the row's" where a value was decided on and could not be sent yet.
-const UNSENT: Digest = Digest(0);
+/// Stands for "another value than this side's" where a value was decided on and could not be sent or written yet.
+pub(crate) const UNSENT: Digest = Digest(0);
 
 /// What the fresh look-up of a linked contact found.
 enum Fresh {
@@ -275,6 +275,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 *sent = Some(expected.digests[field]);
             }
         }
+        let key = dirty_remote(&link.remote);
         let intent = Intent {
             format: FORMAT,
             kind: IntentKind::Update,
@@ -283,7 +284,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             identity: None,
             before: contact.digests.iter().map(|digest| Some(*digest)).collect(),
             local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
+            follows: (0..sent.len())
+                .map(|field| {
+                    let moved = expected.digests[field] != contact.digests[field];
+                    (sent[field].is_none() && moved && expected.values[field].is_ok())
+                        .then_some(expected.digests[field])
+                })
+                .collect(),
+            values: self.seal_sent(&key, &expected, &sent),
             sent,
+            parts: Vec::new(),
             mapping: run.facts.mapping,
             epoch: run.facts.epoch,
             at: self.world.now(),
@@ -291,7 +301,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         task.remote = Some(contact);
         Composed::Send(Box::new(Sending {
-            key: dirty_remote(&link.remote),
+            key,
             find: LookUp::Id(link.remote.clone()),
             task,
             outgoing: Outgoing { document, address },
@@ -353,6 +363,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             ..
         } = sending;
         task.extra.remove(Table::Intent, key);
+        task.follows.clone_from(&intent.follows);
         let (Some(mut link), Some(local)) = (task.link.take(), task.local.clone()) else {
             return task;
         };
@@ -483,6 +494,23 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         judged
+    }
+}
+
+/// Where the row is gone, what a push changed in the contact besides what it sent must not look like an edit that would bring the
+/// row back. (Where the row is there, it is still to receive it.)
+pub(crate) fn credit(link: &mut Link, follows: &[Option<Digest>], got: &RemoteView) {
+    for (field, follow) in follows.iter().enumerate() {
+        if let Some(follow) = follow
+            && got.values[field].is_ok()
+            && got.digests[field] == *follow
+        {
+            let local = link.bases[field].map_or(*follow, |base| base.local);
+            link.bases[field] = Some(Base {
+                local,
+                remote: *follow,
+            });
+        }
     }
 }
 

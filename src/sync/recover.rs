@@ -2,15 +2,20 @@
 //!
 //! It runs before anything else is read, and needs nothing but the intent and a look-up.
 
-use crate::local::{LinkRow, Local, Row, RowWrite};
-use crate::model::{Cell, Error, FieldProblem, LocalKey, RemoteItem, Result, World};
+use crate::local::{LinkRow, Local, Row, RowOutcome, RowWrite};
+use crate::model::{
+    Canonical, Cell, Digest, Error, FieldProblem, LocalKey, RemoteItem, Result, World,
+};
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Intent, IntentKind, Memory, dirty_local, dirty_remote, put_link, remove_link};
+use super::memory::{
+    Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link, remove_link,
+};
+use super::push::{UNSENT, credit};
 use super::run::Run;
-use super::view::{LocalView, RemoteView, local_view};
+use super::view::{RemoteView, field_digest, local_view};
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) async fn recover(&mut self, run: &mut Run) -> Result<()> {
@@ -26,7 +31,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             let mut batch = Batch::new();
             match intent.kind {
-                IntentKind::Update => self.recover_update(run, &intent, &mut batch).await?,
+                IntentKind::Update => self.recover_update(run, &key, &intent, &mut batch).await?,
                 IntentKind::Create => self.recover_create(run, &key, &intent, &mut batch).await?,
                 IntentKind::Delete => self.recover_delete(run, &intent, &mut batch).await?,
                 IntentKind::Row => {}
@@ -41,6 +46,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     async fn recover_update(
         &mut self,
         run: &mut Run,
+        key: &[u8],
         intent: &Intent,
         batch: &mut Batch,
     ) -> Result<()> {
@@ -50,25 +56,24 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         // Whatever it shows, both sides are looked at again.
         run.dirty_remote.insert(id.clone());
         batch.put(Table::Inbox, dirty_remote(&id), Vec::new());
-        let Some(link) = Memory::new(self.store)
-            .links(std::slice::from_ref(&id))
-            .await?
-            .pop()
-            .flatten()
-        else {
-            return Ok(());
-        };
-        let row = self
-            .local
-            .fetch(std::slice::from_ref(&intent.local))
-            .await?
-            .pop()
-            .flatten();
         if intent.mapping != run.facts.mapping {
             return Ok(());
         }
-        let mut link = self.migrate(run, link);
+        let memory = Memory::new(self.store);
+        let link = memory
+            .links(std::slice::from_ref(&id))
+            .await?
+            .pop()
+            .flatten();
+        let keys = std::slice::from_ref(&intent.local);
+        let row = self.local.fetch(keys).await?.pop().flatten();
         // Where the row is gone, what was proved still counts: else our own push would look like an edit of the contact.
+        let is_gone = row.as_ref().is_none_or(|row| row.marked);
+        let is_new = link.is_none();
+        let is_taken = memory.links_by_local(keys).await?.pop().flatten().is_some();
+        if is_new && (is_gone || is_taken) {
+            return Ok(());
+        }
         let row = row.unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &row);
         let Some(mut got) = self.found(run, &LookUp::Id(id.clone())).await? else {
@@ -86,16 +91,73 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 None => return Ok(()),
             }
         }
-        let expected = as_sent(intent, &local, &got);
-        let mut known = intent.clone();
-        for (field, value) in expected.values.iter().enumerate() {
-            if value.is_err() && known.sent[field].is_some_and(|sent| sent != got.digests[field]) {
-                known.sent[field] = None;
-            }
+        let mut link = match link {
+            Some(link) => self.migrate(run, link),
+            None => match self.pair_of(run, intent, &got).await? {
+                Some(link) => link,
+                None => return Ok(()),
+            },
+        };
+        let expected = self.as_sent(key, intent, &got)?;
+        self.move_bases(&mut link, intent, &local, &expected, &got);
+        if is_gone {
+            credit(&mut link, &intent.follows, &got);
         }
-        self.move_bases(&mut link, &known, &local, &expected, &got);
+        if is_new {
+            run.facts.links += 1;
+            run.dirty_local.insert(intent.local.clone());
+            batch.put(Table::Inbox, dirty_local(&intent.local), Vec::new());
+        }
         put_link(batch, &link);
         Ok(())
+    }
+
+    /// The link of a pair that had just met: its push was announced, and the kill came before the link was recorded. Met anew, an
+    /// emptied field would be filled and an edit since the push would be forgotten; so it counts as the pair that it was, on what both
+    /// showed then. `None`: the database has linked one of them otherwise.
+    async fn pair_of(
+        &mut self,
+        run: &mut Run,
+        intent: &Intent,
+        got: &RemoteView,
+    ) -> Result<Option<Link>> {
+        let bare = self.bare_link(run, got);
+        let link = Link {
+            local: intent.local.clone(),
+            met: true,
+            bases: (0..run.fields.len())
+                .map(|field| {
+                    let before = intent.before[field].filter(|before| *before != UNSENT)?;
+                    let row = intent.local_after[field].filter(|row| *row != UNSENT)?;
+                    let fingerprint = self.mapping.fields[field].fingerprint;
+                    if intent.sent[field].is_some() {
+                        None // Reading back tells.
+                    } else if before == row {
+                        Some(Base {
+                            local: row,
+                            remote: before,
+                        })
+                    } else if row == field_digest(self.vault, fingerprint, &None) {
+                        // The row was to be filled, and was not.
+                        Some(Base {
+                            local: row,
+                            remote: UNSENT,
+                        })
+                    } else {
+                        None
+                    }
+                })
+                .collect(),
+            ..bare
+        };
+        let record = self.link_row(run, intent.local.clone(), &link, Some(got));
+        let outcome = self
+            .local
+            .apply(&run.fence, &[RowWrite::Link(record)])
+            .await?
+            .pop();
+        run.wrote = true;
+        Ok(matches!(outcome, Some(RowOutcome::Written(_))).then_some(link))
     }
 
     async fn recover_create(
@@ -145,12 +207,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let standing = row.clone().unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &standing);
         let bases = if intent.mapping == run.facts.mapping {
-            let expected = as_sent(intent, &local, &got);
+            let expected = self.as_sent(key, intent, &got)?;
             self.bases_of_new(run, intent, &local, Some(&expected), &got, true)
         } else {
             vec![None; run.fields.len()]
         };
         let mut link = self.created_link(run, &got, &local, Some(bases));
+        if intent.mapping == run.facts.mapping && row.as_ref().is_none_or(|row| row.marked) {
+            credit(&mut link, &intent.follows, &got);
+        }
         link.met = true;
         link.children = match &linked {
             Some(old) => self.migrate(run, old.clone()).children,
@@ -232,6 +297,41 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
+    /// The values of a push as an intent keeps them, for [`Self::as_sent`].
+    pub(crate) fn seal_sent(
+        &self,
+        key: &[u8],
+        expected: &RemoteView,
+        sent: &[Option<Digest>],
+    ) -> Vec<u8> {
+        let values: Vec<Option<&str>> = (0..sent.len())
+            .map(|field| sent[field].and_then(|_| expected.value(field)))
+            .collect();
+        let plain = serde_json::to_vec(&values).expect("texts are always JSON");
+        self.vault.seal(self.nonce(), key, &plain)
+    }
+
+    /// The contact as it would stand had exactly what was sent landed: `got`, with the values that were sent.
+    fn as_sent(&self, key: &[u8], intent: &Intent, got: &RemoteView) -> Result<RemoteView> {
+        let values: Vec<Canonical> = if intent.values.is_empty() {
+            Vec::new()
+        } else {
+            serde_json::from_slice(&self.vault.open(key, &intent.values)?)
+                .map_err(|_| super::memory::corrupt())?
+        };
+        let mut expected = got.clone();
+        for (field, value) in expected.values.iter_mut().enumerate() {
+            *value = match (intent.sent.get(field), values.get(field)) {
+                (Some(Some(_)), Some(sent)) => Ok(sent.clone()),
+                _ => Err(FieldProblem {
+                    code: "Q-UNKNOWN",
+                    reason: "it was not sent".into(),
+                }),
+            };
+        }
+        Ok(expected)
+    }
+
     /// Before `settle` has passed since a write was announced, absence proves nothing (H-21).
     async fn wait_until_settled(&self, intent: &Intent) {
         let passed = (self.world.now() - intent.at).to_std().unwrap_or_default();
@@ -250,19 +350,4 @@ fn nothing(run: &Run, key: &LocalKey) -> Row {
         changed_at: None,
         marked: false,
     }
-}
-
-/// The values that were sent are gone with the run, but where the row still shows them they are known.
-fn as_sent(intent: &Intent, local: &LocalView, got: &RemoteView) -> RemoteView {
-    let mut expected = got.clone();
-    for field in 0..expected.values.len() {
-        expected.values[field] = match intent.local_after.get(field).copied().flatten() {
-            Some(digest) if digest == local.digests[field] => local.values[field].clone(),
-            _ => Err(FieldProblem {
-                code: "Q-UNKNOWN",
-                reason: "not known any more".into(),
-            }),
-        };
-    }
-    expected
 }

@@ -38,6 +38,8 @@ pub struct Task {
     pub holds: Vec<Hold>,
     /// What the push of this task came to.
     pub pushed: Pushing,
+    /// What that push changed in the contact besides what it sent (see [`Intent::follows`]).
+    pub follows: Vec<Option<Digest>>,
     /// Writes to the state that belong into the same commit as the link.
     pub extra: Batch,
 }
@@ -86,6 +88,7 @@ impl Task {
             replaces: None,
             holds: Vec::new(),
             pushed: Pushing::Idle,
+            follows: Vec::new(),
             extra: Batch::new(),
         }
     }
@@ -105,6 +108,7 @@ impl Task {
             replaces: None,
             holds: Vec::new(),
             pushed: Pushing::Idle,
+            follows: Vec::new(),
             extra: Batch::new(),
         }
     }

@@ -12,6 +12,7 @@ use super::Engine;
 use super::memory::{Base, ChildBase, Link, dirty_remote, put_link};
 use super::merge::{Flow, merge};
 use super::plan::children_unchanged;
+use super::push::credit;
 use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::{RemoteView, local_view};
 
@@ -430,7 +431,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         // What a push has proved stays known, or the contact would look like a stranger, or like edited, when the
                         // deletion of the row is carried over.
                         if task.pushed != Pushing::Idle {
-                            put_link(&mut task.extra, link);
+                            let mut link = link.clone();
+                            if let Some(remote) = &task.remote {
+                                credit(&mut link, &task.follows, remote);
+                            }
+                            put_link(&mut task.extra, &link);
                             run.facts.links += u64::from(task.fresh);
                             task.fresh = false;
                         }

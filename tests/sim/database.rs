@@ -521,7 +521,7 @@ impl Local for SimLocal {
                 }
             }
             for anchor in std::mem::take(&mut universe.meetings) {
-                universe.log.linked.insert(anchor);
+                universe.log.met(anchor);
             }
             if written > 0 {
                 universe.database.writes += written as u64;

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 16] = [
+const FOUND: [(Play, u64, &str); 23] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -56,6 +56,11 @@ const FOUND: [(Play, u64, &str); 16] = [
         "without a linked contact left, no absence could be proved",
     ),
     (
+        Play::Busy,
+        1877,
+        "a template that our own push changed brought a deleted row back",
+    ),
+    (
         Play::Foul,
         2,
         "an edit before the first read-back counted as agreed",
@@ -79,6 +84,36 @@ const FOUND: [(Play, u64, &str); 16] = [
         Play::Foul,
         524,
         "a row made twice left the first one's place in the index",
+    ),
+    (
+        Play::Foul,
+        687,
+        "the same after a push whose reading back failed",
+    ),
+    (
+        Play::Foul,
+        1934,
+        "after a kill, a value that the service re-cased brought a deleted row back",
+    ),
+    (
+        Play::Foul,
+        1490,
+        "after a kill, a row made in another's place forgot what it was made of",
+    ),
+    (
+        Play::Foul,
+        779,
+        "after a kill, child rows just written stayed when their part was emptied",
+    ),
+    (
+        Play::Foul,
+        616,
+        "the oracle knew no deletion between look-up and push before the first meeting",
+    ),
+    (
+        Play::Foul,
+        1609,
+        "a kill between the first push of a new pair and its link made them meet anew",
     ),
 ];
 

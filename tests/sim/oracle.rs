@@ -76,8 +76,8 @@ pub struct Log {
     pub risen: BTreeSet<String>,
     /// Deletions since the bridge last looked at the record.
     pub deleted_unseen: BTreeSet<(Side, String)>,
-    /// People whose two records have met.
-    pub linked: BTreeSet<String>,
+    /// People whose two records have met, and when they did.
+    pub linked: BTreeMap<String, u64>,
     /// Everybody that a user ever deleted.
     pub ever_deleted: BTreeSet<String>,
     /// When the last run that ended well began.
@@ -109,12 +109,9 @@ impl Log {
         self.heads.insert(place, (self.clock, value.to_owned()));
     }
 
-    /// A record was made with this value. An empty field says nothing.
-    pub fn born(&mut self, side: Side, anchor: &str, field: &'static str, value: &str) {
-        self.edited(side, anchor, field, value);
-        if value.is_empty() {
-            self.heads.remove(&(side, anchor.to_owned(), field));
-        }
+    /// A record was made with this field empty, which says nothing.
+    pub fn left_open(&mut self, side: Side, anchor: &str, field: &'static str) {
+        self.heads.remove(&(side, anchor.to_owned(), field));
     }
 
     fn gone(&mut self, side: Side, anchor: &str) {
@@ -175,13 +172,9 @@ impl Log {
                 })
                 .map(|(at, _)| *at);
             // Until the two have met, an empty field is no edit: it is filled (user contract, section 4).
-            let first_meeting = old.is_empty() && !self.linked.contains(anchor);
-            // A -> B -> A between two runs is no change that anybody could see, where B is a value like any other.
-            let common = old.is_empty() || *field == "opted_in" || *field == "born_on";
-            let unseen = common
-                && self
-                    .was_shown(side.other(), anchor, field, &old, 0)
-                    .is_some();
+            let first_meeting =
+                old.is_empty() && self.linked.get(anchor).is_none_or(|met| at < *met);
+            let unseen = self.is_round_trip(side, anchor, field, &old);
             if !unseen
                 && !first_meeting
                 && !matches!((arrived, later), (Some(arrived), Some(later)) if later > arrived)
@@ -202,6 +195,12 @@ impl Log {
             .insert((anchor.to_owned(), field.to_owned(), canonical(field, value)));
     }
 
+    /// The two records of a person were linked.
+    pub fn met(&mut self, anchor: String) {
+        self.clock += 1;
+        self.linked.entry(anchor).or_insert(self.clock);
+    }
+
     pub fn now(&self) -> u64 {
         self.clock
     }
@@ -210,12 +209,12 @@ impl Log {
     pub fn deleted(&mut self, side: Side, anchor: &str, values: BTreeMap<&'static str, String>) {
         self.clock += 1;
         self.ever_deleted.insert(anchor.to_owned());
+        let person = (side, anchor.to_owned());
         // Before the two have met, nothing was agreed that a deletion could be told from.
-        if self.linked.contains(anchor) {
-            let person = (side, anchor.to_owned());
+        if self.linked.contains_key(anchor) {
             self.deletions.insert(person.clone(), (self.run, values));
-            self.deleted_unseen.insert(person);
         }
+        self.deleted_unseen.insert(person);
         self.gone(side, anchor);
     }
 
@@ -246,6 +245,7 @@ impl Log {
                 || self
                     .was_shown(side.other(), anchor, field, &value, at)
                     .is_some()
+                || self.is_round_trip(side, anchor, field, &value)
                 || self
                     .windows
                     .contains(&(anchor.to_owned(), field.to_owned(), value.clone()));
@@ -280,6 +280,15 @@ impl Log {
                     .and_then(|(_, text)| text.as_ref())
                     .is_some_and(|text| snapshot.get(field).is_some_and(|seen| !self.alike(field, seen, text)))
         })
+    }
+
+    /// A -> B -> A between two runs is no change that anybody could see, where A is a value like any other.
+    fn is_round_trip(&self, side: Side, anchor: &str, field: &'static str, value: &str) -> bool {
+        let common = value.is_empty() || field == "opted_in" || field == "born_on";
+        common
+            && self
+                .was_shown(side.other(), anchor, field, value, 0)
+                .is_some()
     }
 
     /// When `side` first showed the value, at `after` or later.

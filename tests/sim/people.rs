@@ -136,7 +136,9 @@ impl Universe {
                 self.say(|| format!("   ~ contact {id} {anchor} is made"));
                 for (field, value) in values {
                     self.edit_contact(id, field, value);
-                    self.log.born(side, anchor, field, &canonical(field, value));
+                    if value.is_empty() {
+                        self.log.left_open(side, anchor, field);
+                    }
                 }
             }
             Side::Local => {
@@ -155,7 +157,9 @@ impl Universe {
                 self.say(|| format!("   ~ row {key} {anchor} is made"));
                 for (field, value) in values {
                     self.edit_row(&key, field, value);
-                    self.log.born(side, anchor, field, &canonical(field, value));
+                    if value.is_empty() {
+                        self.log.left_open(side, anchor, field);
+                    }
                 }
             }
         }
@@ -257,7 +261,7 @@ impl Universe {
                 if let Some(id) = self.chance.pick(&ids).copied() {
                     let anchor = &self.crm.people[&id].values["lastName"];
                     // An address that changes before the two have met leaves nothing to match them by.
-                    if field != "email" || self.log.linked.contains(anchor) {
+                    if field != "email" || self.log.linked.contains_key(anchor) {
                         self.edit_contact(id, field, &value);
                     }
                 }
@@ -267,7 +271,7 @@ impl Universe {
                     self.database.living().map(|(key, _)| key.clone()).collect();
                 if let Some(key) = self.chance.pick(&keys).cloned() {
                     let anchor = self.database.text(&key, "last_name").unwrap_or_default();
-                    if field != "email" || self.log.linked.contains(&anchor) {
+                    if field != "email" || self.log.linked.contains_key(&anchor) {
                         self.edit_row(&key, field, &value);
                     }
                 }

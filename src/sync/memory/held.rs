@@ -47,6 +47,17 @@ pub struct Intent {
     /// Per field: what the row showed; becomes its base once the push is confirmed.
     #[serde(with = "digests")]
     pub local_after: Vec<Option<Digest>>,
+    /// Per field that is not sent itself: what the contact shows of it once the write has landed, because it is made of what is
+    /// sent (a template). Such a change is our own: no edit that would win against a deletion.
+    #[serde(with = "digests", default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<Option<Digest>>,
+    /// The values that were sent, sealed: whether the service only reshaped one (cut, trimmed, re-cased) can be told from its text
+    /// alone, also by the run after a kill. Empty for writes that send none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<u8>,
+    /// Per child rule whose rows this write settles, digests of the key cells of the parts that they are to stand for (rows only).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Option<Vec<u64>>>,
     /// The mapping's version that these lists belong to.
     pub mapping: u16,
     /// The epoch of the run that announced it.
