@@ -11,7 +11,9 @@ use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Base, FORMAT, Intent, IntentKind, Link, Memory, Side, put_json, put_link};
+use super::memory::{
+    Base, FORMAT, Intent, IntentKind, Link, Memory, Side, dirty_remote, put_json, put_link,
+};
 use super::merge::Flow;
 use super::run::{Action, Run, Task};
 use super::view::{LocalView, local_view};
@@ -130,11 +132,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    /// At the end of a run everything that was announced before it is settled or void.
-    pub(crate) fn forget_announced(&self, run: &mut Run, batch: &mut Batch) {
-        for (id, _) in run.announced.drain() {
-            batch.remove(Table::Intent, announcement_key(&id));
+    /// At the end of a run everything that was announced before it is settled or void, but for records that could not be read
+    /// or whose turn did not come.
+    pub(crate) async fn forget_announced(&self, run: &mut Run, batch: &mut Batch) -> Result<()> {
+        let ids: Vec<RemoteId> = run.announced.drain().map(|(id, _)| id).collect();
+        let entries = Memory::new(self.store).entries(&ids).await?;
+        for (id, entry) in ids.iter().zip(entries) {
+            let waits = entry.is_some_and(|entry| !entry.done);
+            if !waits && !run.quarantine.contains_key(&dirty_remote(id)) {
+                batch.remove(Table::Intent, announcement_key(id));
+            }
         }
+        Ok(())
     }
 }
 

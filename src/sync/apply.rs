@@ -252,7 +252,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for key in self.vanished_strangers(run).await? {
             batch.remove(Table::Stranger, key);
         }
-        self.forget_announced(run, &mut batch);
+        self.forget_announced(run, &mut batch).await?;
         self.drop_old_settled(&mut batch).await?;
         self.drop_old_marks(run, &mut batch).await?;
         let complete =

@@ -3,7 +3,7 @@
 //! Nothing is written to a side here. A base moves only to what a side showed after the write.
 
 use crate::local::{Local, Row};
-use crate::model::{Error, LocalKey, Result, Vault, World};
+use crate::model::{Error, LocalKey, RemoteId, Result, Vault, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
@@ -18,18 +18,28 @@ use super::view::{LocalView, RemoteView, local_view_beside};
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) fn bare_link(&self, run: &Run, remote: &RemoteView) -> Link {
         Link {
-            remote: remote.id.clone(),
+            stamp: remote.stamp,
+            external: remote.external,
+            email: remote.email,
+            ..self.link_of(run, &remote.id)
+        }
+    }
+
+    /// A link that knows nothing but whose it is.
+    pub(crate) fn link_of(&self, run: &Run, id: &RemoteId) -> Link {
+        Link {
+            remote: id.clone(),
             local: LocalKey::Int(0),
             row: Default::default(),
-            stamp: remote.stamp,
+            stamp: None,
             own_stamp: false,
             drifted: false,
             gone: None,
             misses: 0,
             met: false,
             mapping: run.facts.mapping,
-            external: remote.external,
-            email: remote.email,
+            external: None,
+            email: None,
             bases: vec![None; run.fields.len()],
             children: vec![ChildBase::default(); self.mapping.children.len()],
         }

@@ -56,6 +56,8 @@ pub struct Desk {
     pub poisoned: BTreeSet<String>,
     /// Their details are left out although they are there.
     pub hidden: BTreeSet<String>,
+    /// They were deleted once and are back.
+    reborn: BTreeSet<String>,
     pub calls: u64,
     pub broken: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl Default for Desk {
             born: 0,
             poisoned: BTreeSet::new(),
             hidden: BTreeSet::new(),
+            reborn: BTreeSet::new(),
             calls: 0,
             broken: Vec::new(),
         }
@@ -287,8 +290,10 @@ impl Universe {
                 self.desk.members.remove(&id);
                 self.desk.enqueue(&id, "DELETE", "CEN_CUST_MAST");
             }
-            83..88 => {
+            // Hidden and marked as deleted it would be gone, as the contract has it.
+            83..88 if !self.desk.hidden.contains(&id) => {
                 // Gone and back under the same id.
+                self.desk.reborn.insert(id.clone());
                 self.desk.enqueue(&id, "DELETE", "CEN_CUST_MAST");
                 self.a_member_is_written(&id);
                 self.desk.enqueue(&id, "INSERT", "CEN_CUST_MAST");
@@ -300,7 +305,7 @@ impl Universe {
                 self.desk.enqueue(&id, "UPDATE", "CEN_CUST_MAST");
             }
             94..98 if self.faulty && self.desk.reasons => {
-                if !self.desk.hidden.remove(&id) {
+                if !self.desk.hidden.remove(&id) && !self.desk.reborn.contains(&id) {
                     self.desk.hidden.insert(id.clone());
                     self.desk.enqueue(&id, "UPDATE", "CEN_CUST_ADDR");
                 }

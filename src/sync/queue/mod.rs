@@ -72,7 +72,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         options: &RunOptions,
     ) -> Result<(), Halt> {
         self.start(run).await?;
-        self.prepare_queue(run).await?;
+        self.prepare_queue(run);
         self.recover(run).await?;
         if options.dry {
             return self.plan_queue(run, rules).await;
@@ -103,8 +103,9 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 run.live_local = self.local.live_rows().await?;
             }
             match self.work_off(run, rules).await {
-                // A later round would be too much for one run: journalled as it is, it is judged by itself in the next.
-                Err(Halt::Guard(stop)) if round > 0 => {
+                // More came while the run was at work than one run may do. A guard stops before anything is written, so the rest,
+                // journalled as it is, is judged by itself in the next run.
+                Err(Halt::Guard(stop)) if has_begun(run) => {
                     tracing::warn!(
                         bridge = self.bridge,
                         guard = stop.guard.name(),
@@ -120,7 +121,6 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 self.purge(run, &seen, &mut purging).await?;
             }
             seen.ensure_number()?;
-            run.first_load = false;
             if seen.records == 0 {
                 // Nothing that was done waits for a purge any more.
                 return Ok(self.forget_done(run).await?);
@@ -199,4 +199,8 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.finish(run).await?;
         Ok(())
     }
+}
+
+fn has_begun(run: &Run) -> bool {
+    run.pull.created + run.pull.updated + run.pull.deleted > 0
 }

@@ -51,6 +51,12 @@ impl Marks {
         self.again.extend(other.again);
         self.settled.extend(other.settled);
     }
+
+    fn settle(&self, batch: &mut Batch) {
+        for id in &self.settled {
+            batch.remove(Table::Inbox, dirty_remote(id));
+        }
+    }
 }
 
 /// What a journal may do to the database at the most.
@@ -125,26 +131,16 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         part: Part,
         load: &mut Load,
     ) -> Result<(), Halt> {
-        let marks = if run.first_load {
-            self.load_part(run, rules, &part).await?
-        } else {
-            let rows = rows_to_look_at(run);
-            let (tasks, marks) = self.plan_part(run, rules, &part, rows).await?;
-            add(load, &tasks);
-            self.check_load(run, "customer database", *load)?;
-            self.apply(run, tasks).await?;
-            marks
-        };
-        for durable in std::mem::take(&mut run.behind) {
-            durable.await?;
-        }
+        let rows = rows_to_look_at(run);
+        let (tasks, marks) = self.plan_part(run, rules, &part, rows).await?;
+        add(load, &tasks);
+        self.check_load(run, "customer database", *load)?;
+        self.apply(run, tasks).await?;
         let mut batch = std::mem::take(&mut run.held_batch);
         for id in &marks.again {
             batch.put(Table::Inbox, dirty_remote(id), run.mark());
         }
-        for id in &marks.settled {
-            batch.remove(Table::Inbox, dirty_remote(id));
-        }
+        marks.settle(&mut batch);
         self.close(run, rules, part.iter(), &mut batch);
         put_facts(&mut batch, &run.facts);
         self.store.commit(batch).await?;
@@ -171,24 +167,6 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 put_entry(batch, id, &entry);
             }
         }
-    }
-
-    /// The first records there ever were: rows as they come.
-    async fn load_part(
-        &mut self,
-        run: &mut Run,
-        rules: QueueRules,
-        part: &[(RemoteId, Entry)],
-    ) -> Result<Marks> {
-        let mut marks = Marks::default();
-        for slice in part.chunks(SLICE) {
-            let standing = self.standing(run, rules, slice).await?;
-            run.pull.unchanged += standing.passed + standing.dead.len() as u64;
-            marks.extend(standing.marks);
-            self.load_page(run, standing.items).await?;
-        }
-        self.flush_load(run).await?;
-        Ok(marks)
     }
 
     /// From names to tasks; `rows` are looked at with them.
@@ -239,7 +217,9 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let sections = entry
                 .sections
                 .as_ref()
-                .filter(|_| !entry.deleted && self.may_come_in_part(run, id, link.as_ref()))
+                // What was purged before it was read may have had more reasons than those that were seen.
+                .filter(|_| rules.purge == PurgeWhen::Processed && !entry.deleted)
+                .filter(|_| self.may_come_in_part(run, id, link.as_ref()))
                 .map(|sections| self.mapped(sections));
             if sections.as_ref().is_some_and(BTreeSet::is_empty) {
                 standing.passed += 1;
@@ -269,7 +249,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let absent = asked.into_iter().filter(|id| !answered.contains(id));
         let (dead, missing): (Vec<_>, Vec<_>) =
             absent.partition(|id| !rules.reasons || deleted.get(id).copied().unwrap_or_default());
-        self.ensure_in_order(&standing.items, &dead, &missing)
+        self.ensure_in_order(run, &standing.items, &dead, &missing)
             .await?;
         standing.marks.settled.clone_from(&dead);
         standing.dead = dead;
@@ -313,6 +293,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// Where nothing could be read, one of the known records tells whether it is the records or the service.
     async fn ensure_in_order(
         &self,
+        run: &Run,
         items: &[RemoteItem],
         dead: &[RemoteId],
         missing: &[RemoteId],
@@ -329,7 +310,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             RemoteItem::Record(_) => None,
         });
         let asked: HashSet<&RemoteId> = bad.chain(dead).chain(missing).collect();
-        let witnesses = self.witnesses(&asked).await?;
+        let witnesses = self.witnesses(run, &asked).await?;
         if witnesses.is_empty() && silent <= CULPRITS_MAX {
             return Ok(());
         }
@@ -349,7 +330,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Linked records of which nothing is known that could have changed them.
-    async fn witnesses(&self, asked: &HashSet<&RemoteId>) -> Result<Vec<RemoteId>> {
+    async fn witnesses(&self, run: &Run, asked: &HashSet<&RemoteId>) -> Result<Vec<RemoteId>> {
         let memory = Memory::new(self.store);
         let mut witnesses = Vec::new();
         let mut after = None;
@@ -362,7 +343,8 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let ids: Vec<RemoteId> = links.into_iter().map(|link| link.remote).collect();
             for (id, entry) in ids.iter().zip(memory.entries(&ids).await?) {
                 let open = entry.is_some_and(|entry| !entry.done);
-                if !open && !asked.contains(id) {
+                let held = run.quarantine.contains_key(&dirty_remote(id));
+                if !open && !held && !asked.contains(id) {
                     witnesses.push(id.clone());
                 }
                 if witnesses.len() == WITNESSES {
@@ -380,27 +362,48 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     ) -> Result<()> {
         let links = Memory::new(self.store).links(&dead).await?;
         for (id, link) in dead.into_iter().zip(links) {
-            match link {
-                Some(link) => {
-                    let link = self.migrate(run, link);
-                    let changed = collected.pairs.entry(id).or_insert(Changed {
-                        link,
-                        remote: RemoteState::Dead,
-                        local: None,
-                    });
-                    changed.remote = RemoteState::Dead;
-                }
-                None => {
-                    collected.unchanged_remote += 1;
-                    if !run.dry {
-                        let mut batch = std::mem::take(&mut run.held_batch);
-                        self.release(run, &dirty_remote(&id), &mut batch);
-                        run.held_batch = batch;
-                    }
-                }
+            let link = match link {
+                Some(link) => Some(self.migrate(run, link)),
+                None => self.recorded_link(run, &id).await?,
+            };
+            if let Some(link) = link {
+                let changed = collected.pairs.entry(id).or_insert(Changed {
+                    link,
+                    remote: RemoteState::Dead,
+                    local: None,
+                });
+                changed.remote = RemoteState::Dead;
+                continue;
+            }
+            collected.unchanged_remote += 1;
+            if !run.dry {
+                let mut batch = std::mem::take(&mut run.held_batch);
+                self.release(run, &dirty_remote(&id), &mut batch);
+                run.held_batch = batch;
             }
         }
         Ok(())
+    }
+
+    /// A row that a run made and was killed before it remembered that: the database has recorded whose it is.
+    async fn recorded_link(&mut self, run: &mut Run, id: &RemoteId) -> Result<Option<Link>> {
+        let ids = std::slice::from_ref(id);
+        let Some(recorded) = self.local.links_by_remote(ids).await?.pop().flatten() else {
+            return Ok(None);
+        };
+        let keys = std::slice::from_ref(&recorded.key);
+        let Some(row) = self.local.fetch(keys).await?.pop().flatten() else {
+            return Ok(None);
+        };
+        if row.marked {
+            return Ok(None);
+        }
+        run.facts.links += 1;
+        Ok(Some(Link {
+            local: row.key,
+            row: row.digest,
+            ..self.link_of(run, id)
+        }))
     }
 
     /// The next entries that are not done and wanted; fewer than a part only at the journal's end.
@@ -502,6 +505,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             run.pull = counts;
             run.pull.unchanged += unchanged.len() as u64;
             let mut batch = std::mem::take(&mut run.held_batch);
+            marks.settle(&mut batch);
             self.close(run, rules, unchanged.into_iter(), &mut batch);
             if !batch.is_empty() {
                 self.store.commit(batch).await?;

@@ -41,12 +41,11 @@ impl Seen {
 
 impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// A queue has no list and no watermark: nothing of a full read applies to it.
-    pub(super) async fn prepare_queue(&mut self, run: &mut Run) -> Result<()> {
+    pub(super) fn prepare_queue(&self, run: &mut Run) {
         run.full = false;
         run.current = true;
-        let linked = Memory::new(self.store).links_after(None, 1).await?;
-        run.first_load = !run.dry && !run.relink && linked.is_empty() && run.live_local == 0;
-        Ok(())
+        // Rows are announced from the first on: what a kill leaves is not read again as a list would be.
+        run.first_load = false;
     }
 
     /// What is to be read for reasons of ours: records that an earlier run left, all linked ones after a change of the mapping,
