@@ -6,7 +6,9 @@
 use crate::model::{Document, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
 
 pub mod contactlist;
+pub mod http;
 mod queue;
+pub mod xml;
 
 pub use queue::{Purged, Queue, QueueReading, QueueStep, Queued, Scope};
 

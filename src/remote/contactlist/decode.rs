@@ -10,8 +10,9 @@ use chrono_tz::Tz;
 
 use super::envelope::{Answer, Fault, open};
 use super::record::{Records, boolean};
-use super::tokens::{AnswerLimits, Space, Tokens};
+use super::tokens::{Space, Tokens};
 use crate::model::{RemoteItem, Result};
+use crate::remote::xml::AnswerLimits;
 
 /// How answers are read.
 #[derive(Clone, Copy, Debug)]

@@ -23,7 +23,6 @@ mod record;
 mod schema;
 mod seam;
 mod tokens;
-mod transport;
 mod tree;
 mod vocabulary;
 pub mod wire;
@@ -39,7 +38,7 @@ use crate::model::{Document, Error, Node, RemoteId, Result, Stamp, Vocabulary};
 use crate::remote::{Address, Deleted, Found, LookUp, Outgoing, Pushed, Remote};
 
 pub use calls::{Calls, ListPage};
-pub use client::{ClientOptions, DEFAULT_RETRY_PAUSE, RetryLimits, SoapCalls};
+pub use client::{ClientOptions, SoapCalls};
 pub use decode::{
     ListAnswer, Reading, decode_delete, decode_list, decode_look_up, decode_update_insert,
 };
@@ -54,14 +53,15 @@ pub use feed::{
     DEFAULT_ATTEMPT_PAUSE, DEFAULT_ATTEMPTS, DEFAULT_PAGE_BUDGET, DEFAULT_PREFETCH,
     DEFAULT_SEAM_ROWS, PAGE_SIZE, PagingHabit, Scan, ScanLimits,
 };
-pub use outcome::{Asker, Reply, delete_outcome, list_outcome, look_up_outcome, push_outcome};
+pub use outcome::{Asker, delete_outcome, list_outcome, look_up_outcome, push_outcome};
 pub use schema::{NAMESPACE, NO_DATE};
-pub use tokens::{
+pub use vocabulary::vocabulary;
+
+pub use super::http::{CallLimits, DEFAULT_RETRY_PAUSE, Reply, RetryLimits, Surroundings};
+pub use super::xml::{
     AnswerLimits, DEFAULT_ATTRIBUTES_MAX, DEFAULT_DEPTH_MAX, DEFAULT_ELEMENTS_MAX,
     DEFAULT_RECORD_MAX, DEFAULT_TEXT_MAX, PIECES_PER_ELEMENT,
 };
-pub use transport::{CallLimits, Surroundings};
-pub use vocabulary::vocabulary;
 
 /// A ContactList site, reached through any [`Calls`].
 pub struct ContactList<C> {
