@@ -26,7 +26,7 @@ mod bad_input;
 
 pub use association_anywhere::{
     AssociationAnywhereSettings, DEFAULT_CHUNK, NameStyle, Purge, ServiceNames, ServiceUrls,
-    Services,
+    Services, sections as association_anywhere_sections,
 };
 pub use contactlist::{ContactListSettings, DEFAULT_SOAP, SoapVersion};
 pub use data_sync::{

@@ -3,12 +3,15 @@
 //! A remote decodes records into documents and writes documents; it must not know mappings, links or the state store,
 //! and it must not decide anything about a record beyond what the wire says.
 
-use crate::model::{Document, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
+use crate::model::{Document, Error, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
 
+pub mod association_anywhere;
 pub mod contactlist;
 pub mod http;
 mod queue;
+mod redact;
 pub mod xml;
+mod zone;
 
 pub use queue::{Purged, Queue, QueueReading, QueueStep, Queued, Scope};
 
@@ -125,19 +128,37 @@ pub trait Remote {
     fn vocabulary(&self) -> &Vocabulary;
 
     /// Begins a stable scan of the records changed at or after `since`; `None` reads everything there is.
-    async fn scan(&self, since: Option<Stamp>) -> Result<Self::Scan>;
+    ///
+    /// As written here for a service that lists nothing: `E-INVARIANT`, for its queue is what is read.
+    async fn scan(&self, since: Option<Stamp>) -> Result<Self::Scan> {
+        let _ = since;
+        Err(not_offered(self.vocabulary(), "lists no records"))
+    }
 
     /// Looks one record up. Reads are retried within bounds; what remains is an error, never [`Found::Nothing`].
     async fn look_up(&self, by: &LookUp) -> Result<Found>;
 
     /// Sends a batch of whole records in one call. Never retried in here. An error means that nothing was sent.
-    async fn push(&self, batch: &[Outgoing]) -> Result<Pushed>;
+    ///
+    /// As written here for a service whose vocabulary is not writable: `E-INVARIANT`.
+    async fn push(&self, batch: &[Outgoing]) -> Result<Pushed> {
+        let _ = batch;
+        Err(not_offered(self.vocabulary(), "can't be written to"))
+    }
 
     /// Deletes by the service's own id. Never retried in here; an error means that the outcome is unknown.
-    async fn delete(&self, id: &RemoteId) -> Result<Deleted>;
+    ///
+    /// As written here for a service whose vocabulary is not writable: `E-INVARIANT`.
+    async fn delete(&self, id: &RemoteId) -> Result<Deleted> {
+        let _ = id;
+        Err(not_offered(self.vocabulary(), "can't be written to"))
+    }
 
     /// A document for a new record: every element that must not be left out, with its neutral value.
-    fn blank(&self) -> Document;
+    /// As written here for a service whose vocabulary is not writable: a document without a name.
+    fn blank(&self) -> Document {
+        Document::new()
+    }
 
     /// Calls made so far, retries included.
     fn requests(&self) -> u64;
@@ -156,4 +177,25 @@ pub trait Remote {
 
     /// The wall time of an instant in the service's zone.
     fn stamp(&self, instant: chrono::DateTime<chrono::Utc>) -> Stamp;
+}
+
+/// The scan of a service that has none: there is no value of it.
+#[derive(Debug)]
+pub enum NoScan {}
+
+impl RemoteScan for NoScan {
+    async fn next(&mut self) -> Result<ScanStep> {
+        match *self {}
+    }
+}
+
+/// An error for a caller that asks a service for what its kind does not have; whoever called should have known.
+fn not_offered(vocabulary: &Vocabulary, what: &str) -> Error {
+    Error::unexpected(
+        "E-INVARIANT",
+        format!(
+            "{} {what}, and was asked to all the same; nothing was sent. This is a fault of the program: report it",
+            vocabulary.kind
+        ),
+    )
 }

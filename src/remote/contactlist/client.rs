@@ -200,6 +200,7 @@ impl Inner {
                 body,
                 purpose,
                 max: (self.max_response, "max_response"),
+                patience: 1,
             })
             .await
     }

@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use chrono::{DateTime, NaiveDateTime};
 
-use super::decode::{BOM, Reading};
+use super::decode::Reading;
 use super::feed::PAGE_SIZE;
 use super::schema::{CONTACT, Field, Kind, NO_DATE};
 use super::tokens::{Space, Start, Token, Tokens};
 use crate::model::{BadRecord, Document, Node, RemoteId, RemoteItem, RemoteRecord, Result, Stamp};
-use crate::remote::xml::{FORBIDDEN, OVERRIDE, forbidden, is_override};
+use crate::remote::xml::{BOM, FORBIDDEN, OVERRIDE, forbidden, is_override};
 
 /// Names longer than this are no names of a service.
 const NAME_MAX: usize = 256;

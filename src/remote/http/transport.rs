@@ -48,6 +48,8 @@ pub(in crate::remote) struct Post<'a> {
     pub purpose: Purpose,
     /// Bytes that the answer may have, and the key of that limit.
     pub max: (u64, &'static str),
+    /// How many times as long as other calls it may take.
+    pub patience: u32,
 }
 
 /// What a [`Transport`] is made from.
@@ -68,6 +70,7 @@ pub(in crate::remote) struct Transport {
     writer: Client,
     limiter: Option<Limiter>,
     around: Arc<dyn Surroundings>,
+    total_timeout: Duration,
     requests: AtomicU64,
     heard: Mutex<Option<Heard>>,
 }
@@ -121,6 +124,7 @@ impl Transport {
             writer: client(limits, 0, options.ca, secure)?,
             limiter,
             around,
+            total_timeout: limits.total_timeout,
             requests: AtomicU64::new(0),
             heard: Mutex::new(None),
         })
@@ -168,6 +172,9 @@ impl Transport {
             .header(CACHE_CONTROL, "no-cache")
             .header(CONTENT_TYPE, post.content_type)
             .body(post.body);
+        if post.patience > 1 {
+            request = request.timeout(self.total_timeout.saturating_mul(post.patience));
+        }
         for (name, value) in post.headers {
             request = request.header(*name, value);
         }

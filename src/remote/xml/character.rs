@@ -1,5 +1,7 @@
 //! Characters and encodings: what XML 1.0 allows, and what no answer should hold.
 
+use std::borrow::Cow;
+
 /// In words, for the reasons of bad records.
 pub(in crate::remote) const FORBIDDEN: &str = "a character that XML forbids";
 /// Likewise.
@@ -40,4 +42,31 @@ pub(in crate::remote) fn is_utf8(encoding: &str) -> bool {
     ["utf-8", "utf8", "us-ascii", "ascii"]
         .iter()
         .any(|known| encoding.trim().eq_ignore_ascii_case(known))
+}
+
+/// Stands in a text for bytes that can't be decoded: no XML may hold it, so it spoils the record in which it stands.
+pub(in crate::remote) const UNDECODABLE: char = '\u{1}';
+
+/// The byte order mark of UTF-8.
+pub(in crate::remote) const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// The answer as text of the same length: bytes that are no UTF-8 become U+0001, which no XML may hold, so that they
+/// spoil the record they stand in and nothing else, and places in the text are places in the answer.
+pub(in crate::remote) fn readable(body: &[u8]) -> Cow<'_, str> {
+    let body = match body.strip_prefix(BOM) {
+        // Places are counted from behind the mark by everyone.
+        Some(rest) => rest,
+        None => body,
+    };
+    match std::str::from_utf8(body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let mut text = String::with_capacity(body.len());
+            for chunk in body.utf8_chunks() {
+                text.push_str(chunk.valid());
+                text.extend(std::iter::repeat_n(UNDECODABLE, chunk.invalid().len()));
+            }
+            Cow::Owned(text)
+        }
+    }
 }

@@ -219,6 +219,11 @@ impl<'a> Tokens<'a> {
         flaw(self.operation, code, what)
     }
 
+    /// The code for what is no XML.
+    pub(super) fn not_xml(&self) -> &'static str {
+        self.manner.not_xml
+    }
+
     /// The next token.
     pub(in crate::remote) fn next(&mut self) -> Result<Token<'a>> {
         if self.owed_end {
