@@ -46,6 +46,6 @@ pub use settings::{
     DEFAULT_FULL_READ, DEFAULT_STATE, DELETES, DIRECTIONS, HttpSettings, KINDS, MappingFiles,
     RemoteSettings, Settings,
 };
-pub use starter::{STARTER_VARIABLES, StarterFile, starter};
+pub use starter::{StarterFile, starter, starter_variables};
 pub use units::{parse_duration, parse_size, show_duration, show_size};
 pub use yaml::{DEFAULT_YAML_DEPTH_MAX, DEFAULT_YAML_SIZE_MAX, Key, Kind, Mark, Node, parse};
