@@ -14,6 +14,7 @@ use futures::StreamExt;
 use super::client::{Inner, Service, is_passing};
 use super::decode::{DetailsAnswer, details};
 use super::encode::{Asked, chunks, encode_details};
+use super::schema::same;
 use super::shape::complete;
 use crate::model::{BadRecord, Error, RemoteId, RemoteItem, Result};
 use crate::remote::http::{RetryLimits, Tried, repeat, run};
@@ -213,22 +214,26 @@ impl Inner {
             Ok(answer) => return Ok(self.sorted(answer, question, asked)),
             Err(error) => error,
         };
-        let raw = last.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match (error.code(), raw) {
-            ("E-AA-ERROR" | "E-AA-NOTXML", raw) => {
-                Ok(Outcome::Failed(error, raw.unwrap_or_default()))
-            }
-            ("E-AA-STATUS", raw) if error.message().contains("status 500") => {
-                Ok(Outcome::Failed(error, raw.unwrap_or_default()))
-            }
-            ("E-BODY-SIZE", _) => Ok(Outcome::Spoiled(error, Vec::new())),
-            (
-                "E-BODY-TRUNCATED" | "E-AA-MALFORMED" | "E-AA-SHAPE" | "E-AA-CHARSET" | "E-XML-DTD"
-                | "E-XML-DEPTH" | "E-XML-COUNT",
-                Some(raw),
-            ) if !is_cut_off(&error) => Ok(Outcome::Spoiled(error, raw)),
-            _ => Err(error),
+        let raw = last
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_default();
+        if is_cut_off(&error) {
+            return Err(error);
         }
+        Ok(match error.code() {
+            "E-AA-ERROR" | "E-AA-NOTXML" | "E-BODY-SIZE" => Outcome::Failed(error, raw),
+            "E-AA-STATUS" if error.message().contains("status 500") => Outcome::Failed(error, raw),
+            "E-BODY-TRUNCATED" | "E-AA-MALFORMED" | "E-AA-SHAPE" | "E-AA-CHARSET" | "E-XML-DTD"
+            | "E-XML-DEPTH" | "E-XML-COUNT" => {
+                if holds_customers(&raw) {
+                    Outcome::Spoiled(error, raw)
+                } else {
+                    Outcome::Failed(error, raw)
+                }
+            }
+            _ => return Err(error),
+        })
     }
 
     /// What is wrong with a well-formed answer as a whole.
@@ -326,6 +331,17 @@ impl Inner {
         }
         Outcome::Good(items, missing)
     }
+}
+
+/// Whether an answer that can't be read is at least one of this service, rather than a page of something before it.
+fn holds_customers(raw: &[u8]) -> bool {
+    raw.split(|byte| *byte == b'<').any(|tag| {
+        let name = tag
+            .split(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_'))
+            .next();
+        name.and_then(|name| std::str::from_utf8(name).ok())
+            .is_some_and(|name| same(name, "custInfo"))
+    })
 }
 
 /// The connection broke, so nothing is known of the answer.

@@ -8,11 +8,17 @@ use crate::model::{Error, Result};
 use crate::remote::http::{Answer, Pauses, repeat};
 use crate::remote::{QueueReading, QueueStep};
 
+/// Bytes that are read between two looks at whether a step is full: some hundred customers.
+const BITE: usize = 16 << 10;
+
 /// A queue that is being read.
 pub struct QueueAnswer {
     inner: Arc<Inner>,
     document: String,
     answer: Answer,
+    /// What arrived last, and how much of it was read.
+    arrived: Vec<u8>,
+    read: usize,
     reader: QueueReader,
     /// Something was handed over, so the answer can't be begun anew.
     handed_over: bool,
@@ -29,6 +35,8 @@ impl QueueAnswer {
             inner,
             document,
             answer,
+            arrived: Vec::new(),
+            read: 0,
             reader,
             handed_over: false,
             pauses: Pauses::default(),
@@ -41,8 +49,15 @@ impl QueueAnswer {
             if let Some(records) = self.reader.step() {
                 return Ok(QueueStep::Records(records));
             }
+            let arrived = self.arrived.get(self.read..).unwrap_or_default();
+            if !arrived.is_empty() {
+                let bite = arrived.get(..BITE).unwrap_or(arrived);
+                self.read += bite.len();
+                self.reader.feed(bite)?;
+                continue;
+            }
             if let Some(piece) = self.answer.piece().await? {
-                self.reader.feed(&piece)?;
+                (self.arrived, self.read) = (piece, 0);
                 continue;
             }
             let reader = &mut self.reader;
@@ -72,6 +87,7 @@ impl QueueAnswer {
         );
         around.pause(pause).await;
         self.answer = ask(&self.inner, &self.document).await?;
+        (self.arrived, self.read) = (Vec::new(), 0);
         self.reader = QueueReader::new(&self.inner.reading, self.answer.content_type());
         Ok(true)
     }

@@ -20,6 +20,8 @@ pub const STEP: usize = 1_000;
 const VALUE_MAX: usize = 1_024;
 /// Digits of a number: an Oracle NUMBER has 38 (`association-anywhere.md` §5).
 const NUMBER_MAX: usize = 40;
+/// White space before an answer that is waited through.
+const BLANK_MAX: usize = 4_096;
 /// Leaves of one element that are kept.
 const FACTS_MAX: usize = 1_000;
 /// Pairs of action and reason that stand on a customer itself; more are taken together as "anything may have changed".
@@ -70,8 +72,11 @@ impl QueueReader {
             return Err(undecodable("queue"));
         }
         if !self.begun {
-            // Nine characters tell an error page from XML.
-            if self.text.trim_start().len() < "<!doctype html".len() && !last {
+            // A few characters tell an error page from XML.
+            if self.text.len() < BLANK_MAX
+                && self.text.trim_start().len() < "<!doctype html".len()
+                && !last
+            {
                 return Ok(());
             }
             check_start("queue", &self.text)?;
@@ -254,6 +259,10 @@ impl Rows {
         let is_on_customer = self.frames.last().is_some_and(|parent| parent.customer);
         if frame.customer {
             if let Some(mut customer) = self.customer.take() {
+                if customer.id.is_none() && !frame.filled {
+                    // The element is itself the id, as one client program writes it.
+                    customer.name(text, frame.spoiled);
+                }
                 customer.row.take_facts(&frame.facts);
                 self.note_highest(&frame.facts);
                 self.emit(customer);

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::model::Result;
-use crate::remote::xml::{FORBIDDEN, OVERRIDE, Tag, Token, Tokens, forbidden, is_override};
+use crate::remote::xml::{
+    FORBIDDEN, OVERRIDE, Tag, Token, Tokens, UNDECODABLE, forbidden, is_override,
+};
 
 /// Names longer than this are no names of a service.
 const NAME_MAX: usize = 128;
@@ -74,12 +76,15 @@ pub(super) fn element(
             Token::Char(found) if is_override(found) => {
                 let shown = shown(&element.name);
                 spoil(problem, "Q-CHAR", format!("{shown} holds {OVERRIDE}"));
+                element.text.push(found);
             }
             Token::Char(found) if element.text.len() < limit => element.text.push(found),
             Token::Char(_) => too_long(&element.name, limit, problem),
             Token::Bad => {
                 let shown = shown(&element.name);
                 spoil(problem, "Q-CHAR", format!("{shown} holds {FORBIDDEN}"));
+                // So that no part of a damaged id is taken for another customer's.
+                element.text.push(UNDECODABLE);
             }
             Token::End | Token::Pause | Token::Eof => break,
         }
