@@ -67,7 +67,6 @@ pub enum Kind {
     /// ContactList over SOAP
     Contactlist,
     /// ACGI Association Anywhere
-    #[value(hide = true)]
     AssociationAnywhere,
     /// Oracle Retail Customer Engagement, "Data Sync"
     #[value(hide = true)]

@@ -11,6 +11,7 @@ use crate::config::{BridgeSettings, DatabaseUrl, Found, Problems, RemoteSettings
 use crate::local::{SqliteLocal, SqliteOptions};
 use crate::mapping::Mapping;
 use crate::model::{Error, Result, Vault, World};
+use crate::remote::association_anywhere;
 use crate::remote::contactlist::{ClientOptions, ContactList, ScanLimits, SoapCalls, vocabulary};
 use crate::state::{self, AnyStore, MemoryStore, StateKey, StateLimits, StateLocation};
 use crate::sync::{Engine, Rules, Watch};
@@ -179,8 +180,14 @@ pub fn site(bridge: &BridgeSettings, world: &RealWorld, retries: Option<u32>) ->
 
 /// The mapping of a bridge, held against its kind and its direction.
 pub fn load_mapping(bridge: &BridgeSettings) -> Result<Mapping> {
-    let RemoteSettings::ContactList(remote) = &bridge.remote else {
-        return Err(super::not_in_this_version(bridge.remote.kind()));
+    let vocabulary = match &bridge.remote {
+        RemoteSettings::ContactList(remote) => vocabulary(remote.time_zone),
+        RemoteSettings::AssociationAnywhere(remote) => {
+            association_anywhere::vocabulary(remote.time_zone, &remote.dates)
+        }
+        RemoteSettings::DataSync(_) => {
+            return Err(super::not_in_this_version(bridge.remote.kind()));
+        }
     };
     let file = &bridge.mapping.customer;
     let name = file.display().to_string();
@@ -188,7 +195,7 @@ pub fn load_mapping(bridge: &BridgeSettings) -> Result<Mapping> {
     let found = Found::named(file, "(named by `mapping:` of bridge.yaml)");
     let text = read(&found, &problems);
     let text = problems.settle(text)?;
-    let mapping = Mapping::load(&name, &text, &vocabulary(remote.time_zone))?;
+    let mapping = Mapping::load(&name, &text, &vocabulary)?;
     mapping.check_direction(bridge.direction)?;
     Ok(mapping)
 }

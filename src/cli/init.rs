@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::Kind;
 use super::exit::Exit;
 use super::output::Output;
-use crate::config::{STARTER_VARIABLES, find, process_environment, starter};
+use crate::config::{find, process_environment, starter, starter_variables};
 use crate::model::{Error, Result};
 
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub fn run(kind: Kind, config: Option<&Path>, output: Output) -> Result<Exit> {
     }
     let written = Written {
         written: files.into_iter().map(|(path, _)| path).collect(),
-        variables: STARTER_VARIABLES,
+        variables: starter_variables(kind.name()),
     };
     output.report(&written, |written| {
         let names: Vec<_> = written.written.iter().map(|path| path.display().to_string()).collect();

@@ -60,7 +60,7 @@ pub(super) const NAME_KEYS: &[&str] = URL_KEYS;
 pub(super) const SERVICE_NAME_KEYS: &[&str] = &["root", "user", "password", "number"];
 
 /// The sections of the details service (association-anywhere.md).
-pub(super) fn sections() -> impl Iterator<Item = &'static str> {
+pub fn sections() -> impl Iterator<Item = &'static str> {
     DETAIL_KEYS.iter().copied().skip(2)
 }
 
@@ -187,7 +187,16 @@ pub(super) fn read(
         .map(|v| details(&v))
         .unwrap_or_default();
     let dates = map.optional("dates").map(|v| date_patterns(&v));
-    let charset = map.optional("charset").and_then(|v| v.filled_text());
+    let charset = map.optional("charset").and_then(|v| {
+        let label = v.filled_text()?;
+        if encoding_rs::Encoding::for_label(label.as_bytes()).is_none() {
+            return v.invalid(format!(
+                "{} is not a character set such as utf-8 or windows-1252",
+                v.shown()
+            ));
+        }
+        Some(label)
+    });
     let names = map
         .optional("names")
         .map_or(NameStyle::Camel, |v| names(&v));
@@ -286,6 +295,20 @@ fn date_patterns(value: &Value<'_>) -> Vec<String> {
         .collect()
 }
 
+/// A name that an XML element can have.
+fn element_name(value: &Value<'_>) -> Option<String> {
+    let name = value.filled_text()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !name.chars().all(plain)
+    {
+        return value.invalid(format!(
+            "{} is not the name of an XML element",
+            value.shown()
+        ));
+    }
+    Some(name.to_owned())
+}
+
 fn names(value: &Value<'_>) -> NameStyle {
     if !value.is_map() {
         let words = [("camel", false), ("hyphen", true)];
@@ -297,10 +320,7 @@ fn names(value: &Value<'_>) -> NameStyle {
     value.map(NAME_KEYS);
     let services = value.entries().into_iter().filter_map(|(key, entry)| {
         let map = entry.map(SERVICE_NAME_KEYS)?;
-        let text = |key| {
-            map.optional(key)
-                .and_then(|v| v.filled_text().map(str::to_owned))
-        };
+        let text = |key| map.optional(key).and_then(|v| element_name(&v));
         Some(ServiceNames {
             service: key.text.clone(),
             root: text("root"),

@@ -211,6 +211,9 @@ limits! {
     total_timeout: Duration = DEFAULT_TOTAL_TIMEOUT, Duration::from_millis(120 * SECOND), Time(100, 6 * HOUR);
     /// The longest answer, after decompression. A page of 100 full contacts is below 1 MiB.
     max_response: u64 = DEFAULT_MAX_RESPONSE, 16 * MIB, Size(KIB, GIB);
+    /// The longest answer of a queue, which is read while it arrives and never kept. Every customer of a large association
+    /// with five reasons each is some 200 MiB.
+    queue_bytes: u64 = DEFAULT_QUEUE_BYTES, GIB, Size(MIB, 64 * GIB);
     /// The longest text of one field.
     max_text: u64 = DEFAULT_MAX_TEXT, 64 * KIB, Size(256, 64 * MIB);
     /// The longest record as it stands in an answer.

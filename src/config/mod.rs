@@ -26,7 +26,7 @@ mod bad_input;
 
 pub use association_anywhere::{
     AssociationAnywhereSettings, DEFAULT_CHUNK, NameStyle, Purge, ServiceNames, ServiceUrls,
-    Services,
+    Services, sections as association_anywhere_sections,
 };
 pub use contactlist::{ContactListSettings, DEFAULT_SOAP, SoapVersion};
 pub use data_sync::{
@@ -46,6 +46,6 @@ pub use settings::{
     DEFAULT_FULL_READ, DEFAULT_STATE, DELETES, DIRECTIONS, HttpSettings, KINDS, MappingFiles,
     RemoteSettings, Settings,
 };
-pub use starter::{STARTER_VARIABLES, StarterFile, starter};
+pub use starter::{StarterFile, starter, starter_variables};
 pub use units::{parse_duration, parse_size, show_duration, show_size};
 pub use yaml::{DEFAULT_YAML_DEPTH_MAX, DEFAULT_YAML_SIZE_MAX, Key, Kind, Mark, Node, parse};

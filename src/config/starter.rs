@@ -13,8 +13,13 @@ pub struct StarterFile {
     pub text: &'static str,
 }
 
-/// The variables of the environment that the starter of `contactlist` reads.
-pub const STARTER_VARIABLES: &[&str] = &["CRM_USERNAME", "CRM_PASSWORD"];
+/// The variables of the environment that the starter of a kind reads.
+pub fn starter_variables(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "association-anywhere" => &["AA_VENDOR", "AA_PASSWORD"],
+        _ => &["CRM_USERNAME", "CRM_PASSWORD"],
+    }
+}
 
 /// The files for `kind`; `E-NOT-SUPPORTED` (exit 2) for one that this version can't synchronise.
 pub fn starter(kind: &str) -> Result<Vec<StarterFile>> {
@@ -29,9 +34,21 @@ pub fn starter(kind: &str) -> Result<Vec<StarterFile>> {
                 text: include_str!("../../mappings/contactlist.yaml"),
             },
         ]),
+        "association-anywhere" => Ok(vec![
+            StarterFile {
+                path: super::DEFAULT_FILE,
+                text: include_str!("starter/association-anywhere.yaml"),
+            },
+            StarterFile {
+                path: "mappings/association-anywhere.yaml",
+                text: include_str!("../../mappings/association-anywhere.yaml"),
+            },
+        ]),
         _ => Err(Error::config(
             "E-NOT-SUPPORTED",
-            format!("init: kind {kind} is not in this version; --kind contactlist is"),
+            format!(
+                "init: kind {kind} is not in this version; --kind contactlist and --kind association-anywhere are"
+            ),
         )),
     }
 }
@@ -43,8 +60,10 @@ mod tests {
     use super::super::{DatabaseUrl, KINDS, RemoteSettings, Settings};
     use super::*;
     use crate::mapping::Mapping;
-    use crate::model::{DeletePolicy, Direction};
-    use crate::remote::contactlist::vocabulary;
+    use crate::model::DeletePolicy;
+    use crate::remote::{association_anywhere, contactlist};
+
+    const READY: [&str; 2] = ["contactlist", "association-anywhere"];
 
     fn load(text: &str, set: &[&str]) -> Result<Settings> {
         let environment = |name: &str| set.contains(&name).then(|| "x".to_owned());
@@ -53,66 +72,75 @@ mod tests {
 
     #[test]
     fn the_starter_loads_once_its_variables_are_set() {
-        let files = starter("contactlist").unwrap();
-        let settings = load(files[0].text, STARTER_VARIABLES).unwrap();
-        settings.ensure_supported().unwrap();
-        assert!(settings.warnings.is_empty());
-        let bridge = settings.bridge("members").unwrap();
-        bridge.ensure_supported().unwrap();
-        assert!(matches!(bridge.remote, RemoteSettings::ContactList(_)));
-        assert_eq!(bridge.database, DatabaseUrl::Sqlite("customers.db".into()));
-        assert_eq!(bridge.mapping.customer, Path::new(files[1].path));
-        assert_eq!(bridge.direction, Direction::Both);
-        assert_eq!(bridge.deletes, DeletePolicy::Apply);
-        let vocabulary = vocabulary(bridge.remote.time_zone());
-        let mapping = Mapping::load(files[1].path, files[1].text, &vocabulary).unwrap();
-        mapping.check_direction(bridge.direction).unwrap();
+        for kind in READY {
+            let files = starter(kind).unwrap();
+            let settings = load(files[0].text, starter_variables(kind)).unwrap();
+            settings.ensure_supported().unwrap();
+            assert!(settings.warnings.is_empty());
+            let bridge = settings.bridge("members").unwrap();
+            assert_eq!(bridge.remote.kind(), kind);
+            assert_eq!(bridge.database, DatabaseUrl::Sqlite("customers.db".into()));
+            assert_eq!(bridge.mapping.customer, Path::new(files[1].path));
+            assert_eq!(bridge.deletes, DeletePolicy::Apply);
+            let vocabulary = match &bridge.remote {
+                RemoteSettings::AssociationAnywhere(remote) => {
+                    association_anywhere::vocabulary(remote.time_zone, &remote.dates)
+                }
+                remote => contactlist::vocabulary(remote.time_zone()),
+            };
+            let mapping = Mapping::load(files[1].path, files[1].text, &vocabulary).unwrap();
+            mapping.check_direction(bridge.direction).unwrap();
+        }
     }
 
     #[test]
     fn the_starter_names_each_variable_that_is_not_set() {
-        let files = starter("contactlist").unwrap();
-        let error = load(files[0].text, &[]).unwrap_err().to_string();
-        for name in STARTER_VARIABLES {
-            assert!(
-                error.contains(&format!("E-SECRET {name} is not set")),
-                "{error}"
-            );
+        for kind in READY {
+            let files = starter(kind).unwrap();
+            let error = load(files[0].text, &[]).unwrap_err().to_string();
+            for name in starter_variables(kind) {
+                assert!(
+                    error.contains(&format!("E-SECRET {name} is not set")),
+                    "{error}"
+                );
+            }
+            assert_eq!(error.lines().count(), starter_variables(kind).len());
         }
-        assert_eq!(error.lines().count(), STARTER_VARIABLES.len());
     }
 
     #[test]
     fn what_stands_in_comments_would_load_too() {
-        let files = starter("contactlist").unwrap();
-        let key = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(key.path(), "00".repeat(32)).unwrap();
-        let ca = tempfile::NamedTempFile::new().unwrap();
-        let mut text: String = files[0]
-            .text
-            .lines()
-            .map(|line| match line.trim_start().strip_prefix("# ") {
-                Some(rest)
-                    if rest.split_once(':').is_some_and(|(key, _)| {
-                        key.bytes()
-                            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-                    }) =>
-                {
-                    line.replacen("# ", "", 1) + "\n"
-                }
-                _ => format!("{line}\n"),
-            })
-            .collect();
-        text = text.replace("/etc/contactbridge/key", &key.path().display().to_string());
-        text = text.replace("company-ca.pem", &ca.path().display().to_string());
-        let settings = load(&text, STARTER_VARIABLES).unwrap();
-        let bridge = settings.bridge("members").unwrap();
-        assert!(settings.state_key.is_some() && !bridge.enabled && bridge.schedule.is_some());
+        for kind in READY {
+            let files = starter(kind).unwrap();
+            let key = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(key.path(), "00".repeat(32)).unwrap();
+            let ca = tempfile::NamedTempFile::new().unwrap();
+            let mut text: String = files[0]
+                .text
+                .lines()
+                .map(|line| match line.trim_start().strip_prefix("# ") {
+                    Some(rest)
+                        if rest.split_once(':').is_some_and(|(key, _)| {
+                            key.bytes()
+                                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                        }) =>
+                    {
+                        line.replacen("# ", "", 1) + "\n"
+                    }
+                    _ => format!("{line}\n"),
+                })
+                .collect();
+            text = text.replace("/etc/contactbridge/key", &key.path().display().to_string());
+            text = text.replace("company-ca.pem", &ca.path().display().to_string());
+            let settings = load(&text, starter_variables(kind)).unwrap();
+            let bridge = settings.bridge("members").unwrap();
+            assert!(settings.state_key.is_some() && !bridge.enabled && bridge.schedule.is_some());
+        }
     }
 
     #[test]
     fn kinds_to_come_are_refused_by_name() {
-        for (kind, _) in KINDS.iter().filter(|(kind, _)| *kind != "contactlist") {
+        for (kind, _) in KINDS.iter().filter(|(kind, _)| !READY.contains(kind)) {
             let error = starter(kind).unwrap_err();
             assert_eq!(error.code(), "E-NOT-SUPPORTED");
             assert!(error.message().contains(kind));

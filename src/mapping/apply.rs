@@ -7,8 +7,6 @@
 //!
 //! Pure, total and without logging: it sees values.
 
-use std::collections::BTreeSet;
-
 use crate::model::{Canonical, Cell, ColumnKind, DateStyle, Document, FieldProblem, Scalar};
 
 use super::convert;
@@ -30,17 +28,6 @@ impl Mapping {
                 }
                 rule.read(document, &self.dates)
             })
-            .collect()
-    }
-
-    /// The names at the top of a document that the rules read: of everything else nothing needs to be asked.
-    pub fn parts_read(&self) -> BTreeSet<&str> {
-        let fields = self.rules.iter().flat_map(Rule::paths);
-        let children = self.children.iter().map(|child| child.list.top());
-        fields
-            .map(ScalarPath::top)
-            .chain(children)
-            .map(AsRef::as_ref)
             .collect()
     }
 

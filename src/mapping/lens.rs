@@ -39,8 +39,7 @@ fn descend<'d>(steps: &[Step], document: &'d Document) -> Option<&'d Document> {
                 Node::Record(below) => below,
                 _ => return None,
             },
-            Step::Select { list, by, value } => here
-                .list(list)
+            Step::Select { list, by, value } => items(here, list)
                 .iter()
                 .find(|item| item.text(by) == Some(value))?,
         };
@@ -63,8 +62,8 @@ impl ScalarPath {
         self.scalar
     }
 
-    /// The name at the top of the document that it leads through.
-    pub(super) fn top(&self) -> &Name {
+    /// The name with which the path begins.
+    pub(super) fn top(&self) -> &str {
         top(&self.steps, &self.leaf)
     }
 
@@ -144,10 +143,19 @@ impl ScalarPath {
     }
 }
 
-fn top<'a>(steps: &'a [Step], leaf: &'a Name) -> &'a Name {
+fn top<'p>(steps: &'p [Step], leaf: &'p str) -> &'p str {
     match steps.first() {
         Some(Step::Into(name) | Step::Select { list: name, .. }) => name,
         None => leaf,
+    }
+}
+
+/// The items under a name. A record stands there as its only item: of a name that no vocabulary describes, a decoder can't
+/// tell a list of one from a record.
+fn items<'d>(document: &'d Document, name: &str) -> &'d [Document] {
+    match document.get(name) {
+        Some(Node::Record(only)) => std::slice::from_ref(only),
+        _ => document.list(name),
     }
 }
 
@@ -175,14 +183,14 @@ impl ListPath {
         spelled(&self.steps, &self.leaf)
     }
 
-    /// The name at the top of the document that it leads through.
-    pub(super) fn top(&self) -> &Name {
+    /// The name with which the path begins.
+    pub(super) fn top(&self) -> &str {
         top(&self.steps, &self.leaf)
     }
 
     /// The items; none when the list, or something on the way, is absent.
     pub(super) fn items<'d>(&self, document: &'d Document) -> &'d [Document] {
-        descend(&self.steps, document).map_or(&[], |here| here.list(&self.leaf))
+        descend(&self.steps, document).map_or(&[], |here| items(here, &self.leaf))
     }
 }
 

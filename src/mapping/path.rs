@@ -108,7 +108,7 @@ impl Written {
             Shape::Scalar(scalar) => *scalar,
             Shape::Open => Scalar::Text,
             Shape::List(item) => return Err(self.needs_selector(&last.name, item)),
-            Shape::Record(names) => {
+            Shape::Record(names) | Shape::Extensible(names) => {
                 return Err(format!(
                     "\"{}\" is a record, not a value; name one of {}",
                     self.spelling(),
@@ -144,7 +144,7 @@ impl Written {
         for segment in way {
             let (name, below) = child(here, &segment.name)?;
             match (&segment.selector, below) {
-                (None, Shape::Record(_)) => {
+                (None, Shape::Record(_) | Shape::Extensible(_)) => {
                     steps.push(Step::Into(name));
                     here = below;
                 }
@@ -161,7 +161,7 @@ impl Written {
                     here = below;
                 }
                 (None, Shape::List(item)) => return Err(self.needs_selector(&segment.name, item)),
-                (Some(_), Shape::Record(_)) => {
+                (Some(_), Shape::Record(_) | Shape::Extensible(_)) => {
                     return Err(format!(
                         "\"{}\" is no list, so it takes no selector",
                         segment.name
@@ -180,7 +180,9 @@ impl Written {
 
     fn needs_selector(&self, name: &str, item: &Shape) -> String {
         let by = match item {
-            Shape::Record(names) => names.first().map_or("name", |(name, _)| *name),
+            Shape::Record(names) | Shape::Extensible(names) => {
+                names.first().map_or("name", |(name, _)| *name)
+            }
             _ => "name",
         };
         format!(
@@ -212,8 +214,25 @@ fn child<'s>(shape: &'s Shape, name: &str) -> Result<(Name, &'s Shape), String> 
                     None => format!("\"{name}\" is not known here; known are {}", listed(names)),
                 },
             ),
+        Shape::Extensible(names) => match names.iter().find(|(known, _)| *known == name) {
+            Some((known, below)) => Ok((Name::Borrowed(*known), below)),
+            // Known names are always spelled in one way, so another spelling would never be found.
+            None => match names
+                .iter()
+                .find(|(known, _)| folded(known) == folded(name))
+            {
+                Some((known, _)) => Err(format!("\"{name}\" is spelled \"{known}\" here")),
+                None => Ok((Name::Owned(name.to_owned()), &Shape::Open)),
+            },
+        },
         Shape::Scalar(_) | Shape::List(_) => Err(format!("nothing named \"{name}\" stands here")),
     }
+}
+
+/// A name without case, hyphen and underscore.
+fn folded(name: &str) -> String {
+    let kept = name.chars().filter(|c| !matches!(c, '-' | '_'));
+    kept.flat_map(char::to_lowercase).collect()
 }
 
 fn select(list: Name, by: &str, value: &str, item: &Shape) -> Result<Step, String> {
@@ -225,7 +244,9 @@ fn select(list: Name, by: &str, value: &str, item: &Shape) -> Result<Step, Strin
             .map_err(|_| format!("\"{by}\" is a whole number, so it can't select \"{value}\""))?
             .to_string(),
         Shape::Scalar(_) | Shape::Open => value.to_owned(),
-        Shape::Record(_) | Shape::List(_) => return Err(format!("\"{by}\" is not a value")),
+        Shape::Record(_) | Shape::Extensible(_) | Shape::List(_) => {
+            return Err(format!("\"{by}\" is not a value"));
+        }
     };
     Ok(Step::Select { list, by, value })
 }

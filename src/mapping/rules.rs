@@ -2,6 +2,8 @@
 //!
 //! It holds no value of any record.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Canonical, ColumnKind, ConflictPolicy, DateStyle, Direction, Layout, Scalar};
 
 use super::lens::{ListPath, ScalarPath};
@@ -128,7 +130,24 @@ pub(super) enum Generate {
     Template(Template<usize>),
 }
 
+impl Mapping {
+    /// The top-level names of a record that the rules read, child rules included: what must be asked for.
+    pub fn remote_names(&self) -> BTreeSet<String> {
+        let fields = self.rules.iter().flat_map(|rule| rule.source.names());
+        let lists = self.children.iter().map(|child| child.list.top());
+        fields.chain(lists).map(str::to_owned).collect()
+    }
+}
+
 impl Source {
+    /// The top-level names that it reads.
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Paths { paths, .. } => paths.iter().map(ScalarPath::top).collect(),
+            Self::Template(template) => template.names().map(ScalarPath::top).collect(),
+        }
+    }
+
     /// What the value is on the wire; a template makes a text.
     pub(super) fn scalar(&self) -> Scalar {
         match self {

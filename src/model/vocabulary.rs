@@ -24,6 +24,8 @@ pub enum Shape {
     Scalar(Scalar),
     /// A record with exactly these names, in the order of the wire.
     Record(Vec<(&'static str, Shape)>),
+    /// A record in which these names are known, and others may stand beside them, which are open.
+    Extensible(Vec<(&'static str, Shape)>),
     /// Items of one shape.
     List(Box<Shape>),
     /// Known to exist, but not described: any path below is allowed, and its scalars are text.

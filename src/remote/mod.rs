@@ -5,8 +5,13 @@
 
 use crate::model::{Document, Error, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
 
+pub mod association_anywhere;
 pub mod contactlist;
+pub mod http;
 mod queue;
+mod redact;
+pub mod xml;
+mod zone;
 
 pub use queue::{Purged, Queue, QueueReading, QueueStep, Queued, Scope};
 
@@ -111,22 +116,6 @@ pub trait RemoteScan {
     async fn next(&mut self) -> Result<ScanStep>;
 }
 
-/// The scan of a service that lists nothing: there is never one.
-pub enum NoScan {}
-
-impl RemoteScan for NoScan {
-    async fn next(&mut self) -> Result<ScanStep> {
-        match *self {}
-    }
-}
-
-fn not_offered(what: &str) -> Error {
-    Error::unexpected(
-        "E-INVARIANT",
-        format!("This kind of service {what}, and was asked to"),
-    )
-}
-
 /// A service that lists records by the time of their last change and can be written to.
 ///
 /// Methods take `&self`: several calls may be in flight at once, as many as the settings allow.
@@ -138,30 +127,35 @@ pub trait Remote {
     /// What documents of this service look like.
     fn vocabulary(&self) -> &Vocabulary;
 
-    /// Begins a stable scan of the records changed at or after `since`; `None` reads everything there is. A service that lists
-    /// nothing leaves this as it is.
+    /// Begins a stable scan of the records changed at or after `since`; `None` reads everything there is.
+    ///
+    /// As written here for a service that lists nothing: `E-INVARIANT`, for its queue is what is read.
     async fn scan(&self, since: Option<Stamp>) -> Result<Self::Scan> {
         let _ = since;
-        Err(not_offered("lists no records"))
+        Err(not_offered(self.vocabulary(), "lists no records"))
     }
 
     /// Looks one record up. Reads are retried within bounds; what remains is an error, never [`Found::Nothing`].
     async fn look_up(&self, by: &LookUp) -> Result<Found>;
 
     /// Sends a batch of whole records in one call. Never retried in here. An error means that nothing was sent.
-    /// A service that is only read from (`Vocabulary::writable`) leaves this, and what follows, as it is.
+    ///
+    /// As written here for a service whose vocabulary is not writable: `E-INVARIANT`.
     async fn push(&self, batch: &[Outgoing]) -> Result<Pushed> {
         let _ = batch;
-        Err(not_offered("takes no records"))
+        Err(not_offered(self.vocabulary(), "can't be written to"))
     }
 
     /// Deletes by the service's own id. Never retried in here; an error means that the outcome is unknown.
+    ///
+    /// As written here for a service whose vocabulary is not writable: `E-INVARIANT`.
     async fn delete(&self, id: &RemoteId) -> Result<Deleted> {
         let _ = id;
-        Err(not_offered("deletes no records"))
+        Err(not_offered(self.vocabulary(), "can't be written to"))
     }
 
     /// A document for a new record: every element that must not be left out, with its neutral value.
+    /// As written here for a service whose vocabulary is not writable: a document without a name.
     fn blank(&self) -> Document {
         Document::new()
     }
@@ -183,4 +177,25 @@ pub trait Remote {
 
     /// The wall time of an instant in the service's zone.
     fn stamp(&self, instant: chrono::DateTime<chrono::Utc>) -> Stamp;
+}
+
+/// The scan of a service that has none: there is no value of it.
+#[derive(Debug)]
+pub enum NoScan {}
+
+impl RemoteScan for NoScan {
+    async fn next(&mut self) -> Result<ScanStep> {
+        match *self {}
+    }
+}
+
+/// An error for a caller that asks a service for what its kind does not have; whoever called should have known.
+fn not_offered(vocabulary: &Vocabulary, what: &str) -> Error {
+    Error::unexpected(
+        "E-INVARIANT",
+        format!(
+            "{} {what}, and was asked to all the same; nothing was sent. This is a fault of the program: report it",
+            vocabulary.kind
+        ),
+    )
 }

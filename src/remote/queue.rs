@@ -40,7 +40,8 @@ pub struct Queued {
     pub scope: Scope,
     /// A reason says that the record was deleted.
     pub deleted: bool,
-    /// A digest of everything the queue says of the record: equal in two readings means that nothing was added. Not secret, not keyed.
+    /// A digest of everything the queue says of the record: equal in two readings means that nothing was added. Not secret, not
+    /// keyed. Where a record comes again in a later step of one reading, the marks add up (wrapping).
     pub mark: u64,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - `support`: a temporary project, the real binary run in it, and the customer's database looked at from outside
 //! - `contactlist_wire`: every recorded exchange of `tests/data/contactlist`
+//! - `association_anywhere_wire`: every written answer of `tests/data/association_anywhere`
 //! - `cli`: each command by its help, its exit codes and its bad inputs
 //! - `foreign`: SOAP stacks of other make against our simulator, and our client against a server of theirs
 //! - `crm_answers`: whatever a CRM may answer, a run fails with its reason or holds one record
@@ -15,6 +16,7 @@
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
 
+mod association_anywhere_wire;
 mod cli;
 mod contactlist_wire;
 mod crm_answers;

@@ -320,7 +320,7 @@ fn a_part_that_was_not_handed_over_says_nothing() {
         [silence.clone(), silence, Ok(None)]
     );
     assert_eq!(
-        Vec::from_iter(mapping.parts_read()),
+        Vec::from_iter(mapping.remote_names()),
         ["addresses", "firstName", "lastName", "phoneNos"]
     );
 }

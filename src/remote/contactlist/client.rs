@@ -5,10 +5,7 @@
 //! failed is unknown. Refused credentials are never repeated, and after a few of them nothing more is sent, so that the
 //! account is not locked.
 
-use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -23,30 +20,18 @@ use super::encode::{
 };
 use super::feed::ScanLimits;
 use super::outcome::{
-    Asker, Reply, credentials_error, delete_outcome, is_passing_failure, list_outcome,
-    look_up_outcome, push_outcome, refuses_credentials,
+    Asker, credentials_error, delete_outcome, is_passing_failure, list_outcome, look_up_outcome,
+    push_outcome, refuses_credentials,
 };
-use super::tokens::AnswerLimits;
-use super::transport::{CallLimits, Purpose, Received, Surroundings, Transport};
+use super::schema::NAMESPACE;
 use crate::config::{ContactListSettings, Limits, Secret};
 use crate::model::{Document, Error, ErrorKind, RemoteId, Result, Stamp};
+use crate::remote::http::{
+    CallLimits, Post, Purpose, Received, Refusals, Reply, RetryLimits, Surroundings, Transport,
+    TransportOptions, Tried, rate_error, read_ca, repeat, run,
+};
+use crate::remote::xml::AnswerLimits;
 use crate::remote::{Deleted, Found, LookUp, Pushed};
-
-/// The pause before a second try; it doubles from there.
-pub const DEFAULT_RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// How calls are repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryLimits {
-    /// Tries of a read after the first.
-    pub retries: u32,
-    /// The longest pause between two of them.
-    pub wait_max: Duration,
-    /// The longest that one call waits because the service asks for it.
-    pub retry_after_max: Duration,
-    /// Refused credentials before nothing more is sent.
-    pub auth_attempts: u32,
-}
 
 /// Everything needed to call a site.
 #[derive(Clone)]
@@ -76,7 +61,6 @@ pub struct ClientOptions {
 impl ClientOptions {
     /// The options that bridge.yaml asks for. Reads the file of `ca`.
     pub fn from_settings(settings: &ContactListSettings, limits: &Limits) -> Result<Self> {
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Self {
             endpoint: settings.endpoint.clone(),
             site_id: i32::try_from(settings.site_id).map_err(|_| {
@@ -90,27 +74,9 @@ impl ClientOptions {
                 crate::config::SoapVersion::V12 => SoapVersion::V12,
             },
             ca: settings.ca.as_deref().map(read_ca).transpose()?,
-            calls: CallLimits {
-                requests_per_second: limits.requests_per_second,
-                burst: limits.burst,
-                connect_timeout: limits.connect_timeout,
-                idle_timeout: limits.idle_timeout,
-                total_timeout: limits.total_timeout,
-                max_response: limits.max_response,
-            },
-            answers: AnswerLimits {
-                depth: limits.xml_depth as usize,
-                elements: limits.xml_elements as usize,
-                attributes: limits.xml_attributes as usize,
-                text: size(limits.max_text),
-                record: size(limits.max_record),
-            },
-            retries: RetryLimits {
-                retries: limits.retries,
-                wait_max: limits.retry_wait_max,
-                retry_after_max: limits.retry_after_max,
-                auth_attempts: limits.auth_attempts,
-            },
+            calls: CallLimits::from_settings(limits),
+            answers: AnswerLimits::from_settings(limits),
+            retries: RetryLimits::from_settings(limits),
         })
     }
 }
@@ -127,56 +93,37 @@ impl ScanLimits {
     }
 }
 
-/// A file of certificates larger than this is something else.
-const CA_MAX: u64 = 4 << 20;
-
-fn read_ca(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |error: std::io::Error| {
-        Error::config(
-            "E-CFG-READ",
-            format!("ca: {} can't be read", path.display()),
-        )
-        .caused_by(error)
-    };
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > CA_MAX {
-        return Err(Error::config(
-            "E-CFG-VALUE",
-            format!(
-                "ca: {} is too large for a file of certificates",
-                path.display()
-            ),
-        ));
-    }
-    std::fs::read(path).map_err(unreadable)
-}
-
 /// The calls of one site over SOAP.
 pub struct SoapCalls(Arc<Inner>);
 
 struct Inner {
     transport: Transport,
+    endpoint: Url,
+    max_response: u64,
     site_id: i32,
     username: Secret,
     password: Secret,
     soap: SoapVersion,
     reading: Reading,
     retries: RetryLimits,
-    refused: AtomicU32,
+    refused: Refusals,
 }
 
 impl SoapCalls {
     /// Calls with these options. Opens no connection yet.
     pub fn new(options: ClientOptions, around: Arc<dyn Surroundings>) -> Result<Self> {
         let transport = Transport::new(
-            options.endpoint,
-            options.soap,
-            options.ca.as_deref(),
-            &options.calls,
+            &TransportOptions {
+                addresses: &[("endpoint", &options.endpoint)],
+                ca: options.ca.as_deref(),
+                limits: &options.calls,
+            },
             around,
         )?;
         Ok(Self(Arc::new(Inner {
             transport,
+            endpoint: options.endpoint,
+            max_response: options.calls.max_response,
             site_id: options.site_id,
             username: options.username,
             password: options.password,
@@ -186,36 +133,23 @@ impl SoapCalls {
                 limits: options.answers,
             },
             retries: options.retries,
-            refused: AtomicU32::new(0),
+            refused: Refusals::default(),
         })))
     }
 
     /// The service's description as the endpoint gives it, at most `max` bytes.
     pub async fn description(&self, max: u64) -> Result<Reply> {
         let inner = Arc::clone(&self.0);
-        run(async move { Ok(inner.transport.description(max).await?.reply) }).await
+        run(async move {
+            let mut url = inner.endpoint.clone();
+            url.set_query(Some("WSDL"));
+            Ok(inner.transport.get("?WSDL", &url, max).await?.reply)
+        })
+        .await
     }
 
     fn wall(&self, instant: DateTime<Utc>) -> Stamp {
         Stamp(instant.with_timezone(&self.0.reading.zone).naive_local())
-    }
-}
-
-/// Runs a call in a task of its own, which ends when nobody waits for it any more.
-async fn run<T: Send + 'static>(
-    call: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    struct EndWithCaller(tokio::task::AbortHandle);
-    impl Drop for EndWithCaller {
-        fn drop(&mut self) {
-            self.0.abort();
-        }
-    }
-    let task = tokio::spawn(call);
-    let _end = EndWithCaller(task.abort_handle());
-    match task.await {
-        Ok(result) => result,
-        Err(error) => Err(Error::unexpected("E-CALL", "A call ended unforeseen").caused_by(error)),
     }
 }
 
@@ -238,23 +172,37 @@ impl Inner {
 
     /// Nothing is sent once the credentials were refused too often.
     fn check_refusals(&self, operation: &str) -> Result<()> {
-        if self.refused.load(Ordering::SeqCst) >= self.retries.auth_attempts {
+        if self.refused.are_too_many(&self.retries) {
             return Err(credentials_error(operation, self.site_id));
         }
         Ok(())
     }
 
     fn count_refusal(&self, operation: &str) -> Error {
-        let count = self.refused.fetch_add(1, Ordering::SeqCst) + 1;
         let error = credentials_error(operation, self.site_id);
-        Error::unreachable(
-            error.code(),
-            format!(
-                "{} ({count} of {} tries)",
-                error.message(),
-                self.retries.auth_attempts
-            ),
-        )
+        self.refused.count(&self.retries, &error)
+    }
+
+    /// Sends a request of `operation` once.
+    async fn post(&self, operation: &str, body: String, purpose: Purpose) -> Result<Received> {
+        let action = format!("\"{NAMESPACE}/{operation}\"");
+        let in_content_type = format!("application/soap+xml; charset=utf-8; action={action}");
+        let (content_type, headers) = match self.soap {
+            SoapVersion::V11 => ("text/xml; charset=utf-8", vec![("SOAPAction", action)]),
+            SoapVersion::V12 => (in_content_type.as_str(), Vec::new()),
+        };
+        self.transport
+            .post(Post {
+                operation,
+                url: &self.endpoint,
+                content_type,
+                headers: &headers,
+                body,
+                purpose,
+                max: (self.max_response, "max_response"),
+                patience: 1,
+            })
+            .await
     }
 
     /// A read: repeated after what may pass, never after refused credentials.
@@ -264,87 +212,46 @@ impl Inner {
         body: String,
         judge: impl Fn(&Received) -> Result<T>,
     ) -> Result<T> {
-        let mut waited_as_told = Duration::ZERO;
-        let mut tries = 0;
-        loop {
-            self.check_refusals(operation)?;
-            let (error, told) = match self
-                .transport
-                .post(operation, body.clone(), Purpose::Read)
-                .await
-            {
-                Ok(received) if refuses_credentials(&received.reply) => {
-                    return Err(self.count_refusal(operation));
+        let (body, judge) = (&body, &judge);
+        repeat(
+            self.transport.around(),
+            &self.retries,
+            operation,
+            || async move {
+                if let Err(error) = self.check_refusals(operation) {
+                    return Tried::Settled(Err(error));
                 }
-                Ok(received) if matches!(received.reply.status, 429 | 503) => {
-                    let error = rate_error(operation, received.reply.status);
-                    (error, Some(received.retry_after))
-                }
-                Ok(received) => match judge(&received) {
-                    Err(error) if is_passing_failure(&received.reply, &error) => (error, None),
-                    Err(error) if error.code() == "E-AUTH" => {
-                        return Err(self.count_refusal(operation));
+                match self.post(operation, body.clone(), Purpose::Read).await {
+                    Ok(received) if refuses_credentials(&received.reply) => {
+                        Tried::Settled(Err(self.count_refusal(operation)))
                     }
-                    other => return other,
-                },
-                Err(error)
-                    if matches!(error.code(), "E-CONNECT" | "E-TIMEOUT" | "E-BODY-TRUNCATED") =>
-                {
-                    (error, None)
-                }
-                Err(error) => return Err(error),
-            };
-            if tries >= self.retries.retries {
-                return Err(error);
-            }
-            tries += 1;
-            let pause = match told.flatten() {
-                Some(told) => {
-                    waited_as_told += told;
-                    if waited_as_told > self.retries.retry_after_max {
-                        return Err(error);
+                    Ok(received) if matches!(received.reply.status, 429 | 503) => {
+                        let error = rate_error(operation, received.reply.status);
+                        Tried::Passing(error, received.retry_after)
                     }
-                    told
+                    Ok(received) => match judge(&received) {
+                        Err(error) if is_passing_failure(&received.reply, &error) => {
+                            Tried::Passing(error, None)
+                        }
+                        Err(error) if error.code() == "E-AUTH" => {
+                            Tried::Settled(Err(self.count_refusal(operation)))
+                        }
+                        other => Tried::Settled(other),
+                    },
+                    Err(error)
+                        if matches!(
+                            error.code(),
+                            "E-CONNECT" | "E-TIMEOUT" | "E-BODY-TRUNCATED"
+                        ) =>
+                    {
+                        Tried::Passing(error, None)
+                    }
+                    Err(error) => Tried::Settled(Err(error)),
                 }
-                None => self.jitter(tries),
-            };
-            tracing::info!(
-                operation,
-                code = error.code(),
-                tries,
-                "a call failed and is tried again"
-            );
-            self.transport.around().pause(pause).await;
-        }
+            },
+        )
+        .await
     }
-
-    /// Any pause up to the double of the one before ("full jitter").
-    fn jitter(&self, tries: u32) -> Duration {
-        let most = DEFAULT_RETRY_PAUSE
-            .saturating_mul(2_u32.saturating_pow(tries - 1))
-            .min(self.retries.wait_max);
-        let mut bytes = [0; 4];
-        self.transport.around().random(&mut bytes);
-        most.mul_f64(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
-    }
-}
-
-fn rate_error(operation: &str, status: u16) -> Error {
-    let what = if status == 429 {
-        "the service says that there are too many calls"
-    } else {
-        "the service says that it is not available"
-    };
-    Error::unreachable(
-        if status == 429 {
-            "E-RATE"
-        } else {
-            "E-UNAVAILABLE"
-        },
-        format!(
-            "{operation}: {what} (status {status}). Run again later, or lower limits.requests_per_second"
-        ),
-    )
 }
 
 impl Calls for SoapCalls {
@@ -391,7 +298,7 @@ impl Calls for SoapCalls {
         inner.check_refusals(operation)?;
         let body = encode_update_insert(inner.soap, inner.login(), batch)?;
         let sent = run(async move {
-            let received = match inner.transport.post(operation, body, Purpose::Write).await {
+            let received = match inner.post(operation, body, Purpose::Write).await {
                 Ok(received) => received,
                 // Whatever went wrong, the request may have arrived before it did.
                 Err(error) => {
@@ -421,10 +328,7 @@ impl Calls for SoapCalls {
         inner.check_refusals(operation)?;
         let body = encode_delete(inner.soap, inner.login(), &id.0)?;
         run(async move {
-            let received = inner
-                .transport
-                .post(operation, body, Purpose::Write)
-                .await?;
+            let received = inner.post(operation, body, Purpose::Write).await?;
             if refuses_credentials(&received.reply) {
                 return Err(inner.count_refusal(operation));
             }

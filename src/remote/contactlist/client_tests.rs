@@ -10,12 +10,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::future::BoxFuture;
 
 use super::calls::Calls;
-use super::client::{ClientOptions, RetryLimits, SoapCalls};
+use super::client::{ClientOptions, SoapCalls};
 use super::encode::SoapVersion;
-use super::tokens::AnswerLimits;
-use super::transport::{CallLimits, Surroundings};
 use crate::config::Secret;
 use crate::model::{Document, Error, ErrorKind, RemoteId, Stamp};
+use crate::remote::http::{CallLimits, RetryLimits, Surroundings};
+use crate::remote::xml::AnswerLimits;
 use crate::remote::{Deleted, Found, LookUp, Pushed};
 
 /// A world in which pauses take no time but are noted.

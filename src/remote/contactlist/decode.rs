@@ -4,14 +4,13 @@
 //! on as bad; the rest of its page is not harmed (H-14). What damages the frame or the tags fails the whole answer.
 //! A contact's own `username` and `password` never leave `record`.
 
-use std::borrow::Cow;
-
 use chrono_tz::Tz;
 
 use super::envelope::{Answer, Fault, open};
 use super::record::{Records, boolean};
-use super::tokens::{AnswerLimits, Space, Tokens};
+use super::tokens::{Space, Tokens};
 use crate::model::{RemoteItem, Result};
+use crate::remote::xml::{AnswerLimits, readable};
 
 /// How answers are read.
 #[derive(Clone, Copy, Debug)]
@@ -148,26 +147,3 @@ pub fn decode_fault(body: &[u8]) -> Option<Fault> {
         _ => None,
     }
 }
-
-/// The answer as text of the same length: bytes that are no UTF-8 become U+0001, which no XML may hold, so that they
-/// spoil the record they stand in and nothing else, and places in the text are places in the answer.
-fn readable(body: &[u8]) -> Cow<'_, str> {
-    let body = match body.strip_prefix(BOM) {
-        // Places are counted from behind the mark by everyone.
-        Some(rest) => rest,
-        None => body,
-    };
-    match std::str::from_utf8(body) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => {
-            let mut text = String::with_capacity(body.len());
-            for chunk in body.utf8_chunks() {
-                text.push_str(chunk.valid());
-                text.extend(std::iter::repeat_n('\u{1}', chunk.invalid().len()));
-            }
-            Cow::Owned(text)
-        }
-    }
-}
-
-pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";

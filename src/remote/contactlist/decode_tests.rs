@@ -3,8 +3,8 @@
 use super::NAMESPACE;
 use super::decode::{ListAnswer, Reading, decode_list, decode_look_up};
 use super::envelope::Answer;
-use super::tokens::AnswerLimits;
 use crate::model::{BadRecord, Document, ErrorKind, Node, RemoteItem, RemoteRecord};
+use crate::remote::xml::AnswerLimits;
 
 const SOAP: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use super::client::SoapCalls;
 use super::encode::SoapVersion;
-use super::outcome::Reply;
 use super::schema::NAMESPACE;
 use super::tree::Tree;
 use crate::model::{Error, Result};
+use crate::remote::http::Reply;
 
 /// Bytes of a description; the service's own was 150 KB.
 pub const DEFAULT_DESCRIPTION_MAX: u64 = 2 << 20;

@@ -5,9 +5,10 @@
 //! the document holds one, which only a mapping can have put there. It must not decide what a record holds.
 
 use super::schema::{CONTACT, Field, Kind, NAMESPACE, NO_DATE};
-use super::tokens::{SOAP_11, SOAP_12, is_xml_char};
+use super::tokens::{SOAP_11, SOAP_12};
 use crate::model::{Document, Error, Node, Result, Stamp};
 use crate::remote::LookUp;
+use crate::remote::xml::is_xml_char;
 
 /// The version of SOAP that is spoken (`soap:` of bridge.yaml).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

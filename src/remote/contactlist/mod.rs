@@ -23,7 +23,6 @@ mod record;
 mod schema;
 mod seam;
 mod tokens;
-mod transport;
 mod tree;
 mod vocabulary;
 pub mod wire;
@@ -32,14 +31,15 @@ mod wire_tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::model::{Document, Error, Node, RemoteId, Result, Stamp, Vocabulary};
+use crate::remote::zone;
 use crate::remote::{Address, Deleted, Found, LookUp, Outgoing, Pushed, Remote};
 
 pub use calls::{Calls, ListPage};
-pub use client::{ClientOptions, DEFAULT_RETRY_PAUSE, RetryLimits, SoapCalls};
+pub use client::{ClientOptions, SoapCalls};
 pub use decode::{
     ListAnswer, Reading, decode_delete, decode_list, decode_look_up, decode_update_insert,
 };
@@ -54,14 +54,15 @@ pub use feed::{
     DEFAULT_ATTEMPT_PAUSE, DEFAULT_ATTEMPTS, DEFAULT_PAGE_BUDGET, DEFAULT_PREFETCH,
     DEFAULT_SEAM_ROWS, PAGE_SIZE, PagingHabit, Scan, ScanLimits,
 };
-pub use outcome::{Asker, Reply, delete_outcome, list_outcome, look_up_outcome, push_outcome};
+pub use outcome::{Asker, delete_outcome, list_outcome, look_up_outcome, push_outcome};
 pub use schema::{NAMESPACE, NO_DATE};
-pub use tokens::{
+pub use vocabulary::vocabulary;
+
+pub use super::http::{CallLimits, DEFAULT_RETRY_PAUSE, Reply, RetryLimits, Surroundings};
+pub use super::xml::{
     AnswerLimits, DEFAULT_ATTRIBUTES_MAX, DEFAULT_DEPTH_MAX, DEFAULT_ELEMENTS_MAX,
     DEFAULT_RECORD_MAX, DEFAULT_TEXT_MAX, PIECES_PER_ELEMENT,
 };
-pub use transport::{CallLimits, Surroundings};
-pub use vocabulary::vocabulary;
 
 /// A ContactList site, reached through any [`Calls`].
 pub struct ContactList<C> {
@@ -146,18 +147,15 @@ impl<C: Calls + 'static> Remote for ContactList<C> {
     }
 
     fn is_ambiguous(&self, stamp: Stamp) -> bool {
-        matches!(
-            self.zone.from_local_datetime(&stamp.0),
-            chrono::LocalResult::Ambiguous(..)
-        )
+        zone::is_ambiguous(self.zone, stamp)
     }
 
     fn instant(&self, stamp: Stamp) -> DateTime<Utc> {
-        instant(self.zone, stamp.0)
+        zone::instant(self.zone, stamp)
     }
 
     fn stamp(&self, instant: DateTime<Utc>) -> Stamp {
-        Stamp(instant.with_timezone(&self.zone).naive_local())
+        zone::stamp(self.zone, instant)
     }
 }
 
@@ -212,25 +210,8 @@ fn addressed(outgoing: &Outgoing) -> Result<Document> {
     Ok(document)
 }
 
-/// The instant of a wall time: the earlier one of a repeated hour, shifted forward out of a skipped one.
-fn instant(zone: Tz, wall: NaiveDateTime) -> DateTime<Utc> {
-    if let Some(found) = zone.from_local_datetime(&wall).earliest() {
-        return found.to_utc();
-    }
-    // In a gap, the offset that held before it counts. Gaps last an hour, and a day where a country changed sides of
-    // the date line.
-    let before = (1..=48).find_map(|hours| {
-        let earlier = wall.checked_sub_signed(chrono::Duration::hours(hours))?;
-        let found = zone.from_local_datetime(&earlier).latest()?;
-        Some(found.to_utc() + (wall - earlier))
-    });
-    before.unwrap_or_else(|| wall.and_utc())
-}
-
 #[cfg(test)]
 mod tests {
-    use chrono::NaiveDate;
-
     use super::*;
 
     fn document(parts: &[(&'static str, &str)]) -> Document {
@@ -284,34 +265,5 @@ mod tests {
         .unwrap();
         assert_eq!(sent.text("emailAddress"), Some("old@example.org"));
         assert_eq!(sent.list("phoneNos"), [phone]);
-    }
-
-    #[test]
-    fn h08_wall_times_of_folds_and_gaps_have_an_instant() {
-        let wall = |y, m, d, h, min| {
-            NaiveDate::from_ymd_opt(y, m, d)
-                .unwrap()
-                .and_hms_opt(h, min, 0)
-                .unwrap()
-        };
-        let sydney = chrono_tz::Australia::Sydney;
-        for (wall, expected) in [
-            (wall(2026, 7, 1, 10, 0), "2026-07-01T00:00:00Z"),
-            // Twice: the first one counts.
-            (wall(2026, 4, 5, 2, 30), "2026-04-04T15:30:00Z"),
-            // Skipped: an hour on.
-            (wall(2026, 10, 4, 2, 30), "2026-10-03T16:30:00Z"),
-        ] {
-            assert_eq!(
-                instant(sydney, wall),
-                expected.parse::<DateTime<Utc>>().unwrap()
-            );
-        }
-        // A whole day that a country left out.
-        let apia = instant(chrono_tz::Pacific::Apia, wall(2011, 12, 30, 12, 0));
-        assert_eq!(
-            apia,
-            "2011-12-30T22:00:00Z".parse::<DateTime<Utc>>().unwrap()
-        );
     }
 }

@@ -9,20 +9,10 @@ use super::decode::{
 };
 use super::envelope::{Answer, Fault};
 use super::fault::{Meaning, meaning, sentence};
-use super::tokens::{flaw, is_utf8};
 use crate::model::{Error, Result};
+use crate::remote::http::Reply;
+use crate::remote::xml::{flaw, is_utf8};
 use crate::remote::{Deleted, Found, Pushed};
-
-/// An HTTP answer, read to its end.
-#[derive(Clone)]
-pub struct Reply {
-    /// The status code.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: Option<String>,
-    /// The body.
-    pub body: Vec<u8>,
-}
 
 /// Whose answers are read, for messages.
 #[derive(Clone, Copy)]

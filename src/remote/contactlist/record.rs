@@ -8,11 +8,12 @@ use std::ops::Range;
 
 use chrono::{DateTime, NaiveDateTime};
 
-use super::decode::{BOM, Reading};
+use super::decode::Reading;
 use super::feed::PAGE_SIZE;
 use super::schema::{CONTACT, Field, Kind, NO_DATE};
 use super::tokens::{Space, Start, Token, Tokens};
 use crate::model::{BadRecord, Document, Node, RemoteId, RemoteItem, RemoteRecord, Result, Stamp};
+use crate::remote::xml::{BOM, FORBIDDEN, OVERRIDE, forbidden, is_override};
 
 /// Names longer than this are no names of a service.
 const NAME_MAX: usize = 256;
@@ -344,34 +345,6 @@ impl<'b> Records<'b> {
             None => range.start,
         }
     }
-}
-
-const FORBIDDEN: &str = "a character that XML forbids";
-const OVERRIDE: &str = "a character that turns the writing direction over";
-
-/// What makes a text unfit to be kept, if anything does.
-fn forbidden(text: &str) -> Option<&'static str> {
-    let bytes = text.as_bytes();
-    for (place, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'\t' | b'\n' | b'\r' => {}
-            0..=0x1f => return Some(FORBIDDEN),
-            // U+FFFE and U+FFFF; U+202D and U+202E.
-            0xef if matches!(bytes.get(place + 1..place + 3), Some([0xbf, 0xbe | 0xbf])) => {
-                return Some(FORBIDDEN);
-            }
-            0xe2 if matches!(bytes.get(place + 1..place + 3), Some([0x80, 0xad | 0xae])) => {
-                return Some(OVERRIDE);
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// A character by which a text is shown otherwise than it is: no name needs one, and who sends one may mean harm.
-fn is_override(found: char) -> bool {
-    matches!(found, '\u{202d}' | '\u{202e}')
 }
 
 /// A boolean of XML Schema.

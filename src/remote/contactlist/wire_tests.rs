@@ -8,9 +8,9 @@ use super::decode::{Reading, decode_list};
 use super::encode::{Login, SoapVersion, encode_update_insert};
 use super::envelope::Answer;
 use super::schema::{CONTACT, Field, Kind};
-use super::tokens::AnswerLimits;
 use super::wire;
 use crate::model::{Document, Node, RemoteItem};
+use crate::remote::xml::AnswerLimits;
 
 const LOGIN: Login<'static> = Login {
     username: "a@example.org",

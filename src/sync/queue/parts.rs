@@ -282,12 +282,8 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     fn mapped(&self, sections: &BTreeSet<String>) -> BTreeSet<String> {
-        let read = self.mapping.parts_read();
-        sections
-            .iter()
-            .filter(|name| read.contains(name.as_str()))
-            .cloned()
-            .collect()
+        let read = self.mapping.remote_names();
+        sections.intersection(&read).cloned().collect()
     }
 
     /// Where nothing could be read, one of the known records tells whether it is the records or the service.

@@ -262,6 +262,21 @@ fn init_writes_a_project_and_never_overwrites_a_file() {
         .complains("contactlist.yaml exists already");
     assert!(!bridge.exists());
 
+    let json = binary
+        .line("init --kind association-anywhere -c other/aa/bridge.yaml --format json")
+        .exits(0)
+        .quietly()
+        .json();
+    assert_eq!(
+        json["variables"],
+        serde_json::json!(["AA_VENDOR", "AA_PASSWORD"])
+    );
+    assert!(
+        directory
+            .path()
+            .join("other/aa/mappings/association-anywhere.yaml")
+            .exists()
+    );
     binary
         .line("init --kind data-sync -c other/bridge.yaml")
         .exits(2)
