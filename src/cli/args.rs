@@ -151,13 +151,8 @@ pub enum Command {
         #[command(subcommand)]
         action: LinksAction,
     },
-    /// Force customers into the queue
-    #[command(hide = true)]
-    Enqueue {
-        /// The rest of the line
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    /// Force customers into the queue (Association Anywhere)
+    Enqueue(EnqueueArgs),
     /// Post the sample message
     #[command(hide = true)]
     SendSample {
@@ -243,6 +238,20 @@ pub struct ReseedArgs {
     /// Rebuild a lost or damaged state from both sides; creates nothing
     #[arg(long)]
     pub relink: bool,
+}
+
+/// What `enqueue` takes.
+#[derive(Clone, Debug, Args)]
+#[command(group(clap::ArgGroup::new("who").required(true).args(["all", "ids"])))]
+pub struct EnqueueArgs {
+    /// Which bridge
+    pub bridge: String,
+    /// Every customer that the service has; asks first on a terminal
+    #[arg(long)]
+    pub all: bool,
+    /// Customer ids, one request each
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
 }
 
 /// What `review` does.
@@ -427,6 +436,7 @@ mod tests {
             "links export",
             "links import file.csv",
             "enqueue members --all",
+            "enqueue members 0000731 5518_SC",
             "send-sample members",
             "simulate contactlist --listen 127.0.0.1:0 --fault lose-answer=0.05",
             "demo --keep",
@@ -446,6 +456,8 @@ mod tests {
             "sync -q -v",
             "reseed members --relink --to 2026-01-01",
             "review resolve 1",
+            "enqueue members",
+            "enqueue members --all 1",
             "review resolve 1 --take remote --separate",
             "sync --format xml",
             "",

@@ -3,18 +3,18 @@
 //! Each failure keeps the kind that decides the exit code. Nothing here decides anything about a record.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::project::state_location;
+use super::site::Site;
 use super::world::RealWorld;
 use crate::config::{BridgeSettings, DatabaseUrl, Found, Problems, RemoteSettings, Settings, read};
 use crate::local::{SqliteLocal, SqliteOptions};
 use crate::mapping::Mapping;
 use crate::model::{Error, Result, Vault, World};
 use crate::remote::association_anywhere;
-use crate::remote::contactlist::{ClientOptions, ContactList, ScanLimits, SoapCalls, vocabulary};
+use crate::remote::contactlist::vocabulary;
 use crate::state::{self, AnyStore, MemoryStore, StateKey, StateLimits, StateLocation};
-use crate::sync::{Engine, Rules, Watch};
+use crate::sync::{Engine, Finished, Rules, RunOptions, Watch};
 
 /// What a bridge is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,9 +26,6 @@ pub enum Purpose {
     /// To rebuild a state whose key may be lost as well.
     Rebuild,
 }
-
-/// The remote of this version.
-pub type Site = ContactList<SoapCalls>;
 
 /// One bridge with everything but its store.
 pub struct Bridge<'s> {
@@ -62,10 +59,8 @@ impl<'s> Bridge<'s> {
         purpose: Purpose,
     ) -> Result<Self> {
         bridge.ensure_supported()?;
-        let (RemoteSettings::ContactList(remote), DatabaseUrl::Sqlite(path)) =
-            (&bridge.remote, &bridge.database)
-        else {
-            return Err(super::not_in_this_version(bridge.remote.kind()));
+        let DatabaseUrl::Sqlite(path) = &bridge.database else {
+            return Err(super::not_in_this_version("this kind of database"));
         };
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
@@ -84,15 +79,15 @@ impl<'s> Bridge<'s> {
         Ok(Self {
             settings: bridge,
             location,
+            remote: Site::new(bridge, &mapping, world, None)?,
             mapping,
             vault,
             key_file: settings.state_key.is_none(),
-            remote: site(bridge, world, None)?,
             local,
             world: world.clone(),
             purpose,
             rules: rules(bridge),
-            site: format!("{} site {}", remote.endpoint, remote.site_id),
+            site: Site::address(bridge),
             database: absolute(path),
         })
     }
@@ -121,15 +116,16 @@ impl<'s> Bridge<'s> {
         }
     }
 
-    /// The engine over its parts.
-    pub fn engine<'e>(
-        &'e mut self,
-        store: &'e AnyStore,
-        watch: &'e dyn Watch,
-    ) -> Engine<'e, Site, SqliteLocal, AnyStore, RealWorld> {
-        Engine {
+    /// One pass over its parts.
+    pub async fn pass(
+        &mut self,
+        store: &AnyStore,
+        watch: &dyn Watch,
+        options: &RunOptions,
+    ) -> Finished {
+        let engine = Engine {
             bridge: &self.settings.name,
-            remote: &self.remote,
+            remote: &(),
             local: &mut self.local,
             store,
             world: &self.world,
@@ -139,7 +135,8 @@ impl<'s> Bridge<'s> {
             site: &self.site,
             database: &self.database,
             watch,
-        }
+        };
+        self.remote.pass(engine, options).await
     }
 
     /// Ends with exit 6 where somebody runs this bridge.
@@ -164,18 +161,6 @@ pub fn ensure_free(location: &StateLocation, bridge: &str) -> Result<()> {
             ),
         )),
     }
-}
-
-/// The CRM of a bridge, connected to nothing yet; reads are tried again as often as the limits say, or `retries` times.
-pub fn site(bridge: &BridgeSettings, world: &RealWorld, retries: Option<u32>) -> Result<Site> {
-    let RemoteSettings::ContactList(remote) = &bridge.remote else {
-        return Err(super::not_in_this_version(bridge.remote.kind()));
-    };
-    let mut options = ClientOptions::from_settings(remote, &bridge.limits)?;
-    options.retries.retries = retries.unwrap_or(options.retries.retries);
-    let calls = SoapCalls::new(options, Arc::new(world.clone()))?;
-    let scan = ScanLimits::from_settings(&bridge.limits);
-    Ok(ContactList::new(calls, remote.time_zone, scan))
 }
 
 /// The mapping of a bridge, held against its kind and its direction.

@@ -5,17 +5,19 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::bridge::{Bridge, Purpose, Site, load_mapping, site};
+use super::bridge::{Bridge, Purpose, load_mapping};
 use super::exit::Exit;
 use super::logging::{complain, with_causes};
 use super::output::{Output, table};
+use super::site::Site;
 use super::world::RealWorld;
 use super::{project, status};
 use crate::config::{BridgeSettings, RemoteSettings, Settings};
 use crate::local::{JournalState, Local};
-use crate::model::{Error, ErrorKind, Result, World};
-use crate::remote::Remote;
-use crate::remote::contactlist::{Calls, SoapVersion, compare_description};
+use crate::model::{Error, ErrorKind, RemoteId, Result, World};
+use crate::remote::association_anywhere::AssociationAnywhere;
+use crate::remote::contactlist::{Calls, ContactList, SoapCalls, SoapVersion, compare_description};
+use crate::remote::{LookUp, Queue, QueueReading, QueueStep, Remote};
 use crate::state;
 
 /// How bad a finding is.
@@ -142,33 +144,39 @@ async fn look_at(
         return;
     }
     let world = RealWorld::new();
-    match load_mapping(bridge) {
-        Ok(mapping) => {
-            findings.ok(
-                "mapping",
-                format!(
-                    "{}: table {}, {} fields, {} child tables; what goes comes back",
-                    bridge.mapping.customer.display(),
-                    mapping.layout.table,
-                    mapping.fields.len(),
-                    mapping.children.len()
-                ),
-            );
-            match Bridge::prepare(settings, bridge, &world, Purpose::Look) {
-                Ok(mut ready) => {
-                    state_of(&ready, findings);
-                    database(&mut ready, findings).await;
-                }
-                Err(error) => findings.error("state", &error),
-            }
+    let mapping = match load_mapping(bridge) {
+        Ok(mapping) => mapping,
+        Err(error) => return findings.error("mapping", &error),
+    };
+    findings.ok(
+        "mapping",
+        format!(
+            "{}: table {}, {} fields, {} child tables; what goes comes back",
+            bridge.mapping.customer.display(),
+            mapping.layout.table,
+            mapping.fields.len(),
+            mapping.children.len()
+        ),
+    );
+    match Bridge::prepare(settings, bridge, &world, Purpose::Look) {
+        Ok(mut ready) => {
+            state_of(&ready, findings);
+            database(&mut ready, findings).await;
         }
-        Err(error) => findings.error("mapping", &error),
+        Err(error) => findings.error("state", &error),
     }
     if offline {
         return;
     }
-    match site(bridge, &world, Some(1)) {
-        Ok(remote) => remote_of(&remote, bridge, &world, findings).await,
+    match Site::new(bridge, &mapping, &world, Some(1)) {
+        Ok(Site::ContactList(remote)) => {
+            let difference = listing(&remote, bridge, &world, findings).await;
+            compare_clocks(difference, bridge, findings);
+        }
+        Ok(Site::AssociationAnywhere(remote, _)) => {
+            let difference = queue(&remote, findings).await;
+            compare_clocks(difference, bridge, findings);
+        }
         Err(error) => findings.error("remote", &error),
     }
 }
@@ -276,12 +284,43 @@ async fn database(bridge: &mut Bridge<'_>, findings: &mut Findings) {
     }
 }
 
-async fn remote_of(
-    remote: &Site,
+/// Each service that can be asked without changing anything. Gives the difference of the clocks where a service answered.
+async fn queue(remote: &AssociationAnywhere, findings: &mut Findings) -> Answered {
+    let first = match remote.queue().await {
+        Ok(mut reading) => reading.next().await,
+        Err(error) => Err(error),
+    };
+    match first {
+        Ok(QueueStep::Records(records)) => findings.ok(
+            "queue",
+            format!("it answers, and names {} customers or more", records.len()),
+        ),
+        Ok(QueueStep::End { .. }) => findings.ok("queue", "it answers, and is empty"),
+        Err(error) => {
+            findings.error("queue", &error);
+            return Err(());
+        }
+    }
+    // Whether such a customer is there or not: the service takes the credentials and understands the question.
+    match remote.look_up(&LookUp::Id(RemoteId("0".into()))).await {
+        Ok(_) => findings.ok("details", "the service answers"),
+        Err(error) => {
+            findings.error("details", &error);
+            return Err(());
+        }
+    }
+    Ok(remote.clock_difference())
+}
+
+/// What a service told of its clock; `Err` where it did not come to that.
+type Answered = std::result::Result<Option<chrono::Duration>, ()>;
+
+async fn listing(
+    remote: &ContactList<SoapCalls>,
     settings: &BridgeSettings,
     world: &RealWorld,
     findings: &mut Findings,
-) {
+) -> Answered {
     let version = match &settings.remote {
         RemoteSettings::ContactList(remote) if remote.soap == crate::config::SoapVersion::V11 => {
             SoapVersion::V11
@@ -307,9 +346,17 @@ async fn remote_of(
     let since = remote.stamp(world.now());
     match remote.calls().list(Some(since), 0).await {
         Ok(_) => findings.ok("credentials", "the site takes them"),
-        Err(error) => return findings.error("credentials", &error),
+        Err(error) => {
+            findings.error("credentials", &error);
+            return Err(());
+        }
     }
-    let Some(difference) = remote.clock_difference() else {
+    Ok(remote.clock_difference())
+}
+
+fn compare_clocks(answered: Answered, settings: &BridgeSettings, findings: &mut Findings) {
+    let Ok(difference) = answered else { return };
+    let Some(difference) = difference else {
         return findings.warn(
             "clock",
             "W-CLOCK",

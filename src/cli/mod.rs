@@ -8,6 +8,7 @@ mod bridge;
 mod check;
 mod completions;
 mod demo;
+mod enqueue;
 mod exit;
 mod held;
 mod init;
@@ -23,6 +24,7 @@ mod reseed;
 mod review;
 mod schema;
 mod simulate;
+mod site;
 mod state_move;
 mod status;
 mod sync;
@@ -114,7 +116,7 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Completions { shell } => completions::run(shell, output),
         Command::Version => version::run(output),
         Command::Run => Err(not_in_this_version("run")),
-        Command::Enqueue { .. } => Err(not_in_this_version("enqueue")),
+        Command::Enqueue(args) => enqueue::run(&global, &args, output).await,
         Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
         Command::Init { kind } => init::run(kind, config, output),
         Command::Schema { file, sql } => schema::run(file, sql, output),

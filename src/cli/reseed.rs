@@ -29,6 +29,7 @@ async fn set_back(settings: &Settings, args: &ReseedArgs, output: Output) -> Res
     let world = RealWorld::new();
     let name = &args.bridge;
     let bridge = Bridge::prepare(settings, settings.bridge(name)?, &world, Purpose::Look)?;
+    bridge.remote.watermarked("reseed")?;
     let to = args
         .to
         .as_deref()

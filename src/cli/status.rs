@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::output::{Output, table};
 use super::project;
 use super::world::RealWorld;
-use crate::config::BridgeSettings;
+use crate::config::{BridgeSettings, RemoteSettings};
 use crate::model::{Result, World};
 use crate::state::{self, StateLocation};
 use crate::sync::{BridgeReport, Outcome};
@@ -25,16 +25,26 @@ pub struct Left {
     last_good: Option<DateTime<Utc>>,
     watermark: Option<String>,
     links: Option<u64>,
+    queue: u64,
     review: u64,
     quarantined: u64,
     error: Option<String>,
 }
 
-/// Leaves what a run that has just ended has to say. `links` is `None` where the run did not come to count them.
+/// What the state of a bridge holds after a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Linked pairs.
+    pub links: u64,
+    /// Records that the queue named and that are not worked off.
+    pub queue: u64,
+}
+
+/// Leaves what a run that has just ended has to say. `kept` is `None` where the run did not come to count it.
 pub fn leave(
     location: &StateLocation,
     report: &BridgeReport,
-    links: Option<u64>,
+    kept: Option<Kept>,
     now: DateTime<Utc>,
 ) {
     let before = read(location, &report.bridge).unwrap_or_default();
@@ -44,7 +54,8 @@ pub fn leave(
         last_run: Some(now),
         last_good: if is_good { Some(now) } else { before.last_good },
         watermark: report.watermark.clone().or(before.watermark),
-        links: links.or(before.links),
+        links: kept.map(|kept| kept.links).or(before.links),
+        queue: kept.map_or(before.queue, |kept| kept.queue),
         // A run that ended early did not count what waits.
         review: if is_good {
             report.review
@@ -151,6 +162,7 @@ pub fn run(config: Option<&Path>, output: Output) -> Result<Exit> {
                 "LAST RUN",
                 "WATERMARK",
                 "LINKS",
+                "QUEUE",
                 "REVIEW",
                 "QUARANTINE",
                 "HELD BY",
@@ -180,7 +192,10 @@ fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>)
         links: left.links,
         review: left.review,
         quarantined: left.quarantined,
-        queue: None,
+        queue: match bridge.remote {
+            RemoteSettings::ContactList(_) => None,
+            _ => Some(left.queue),
+        },
         lease: holder.map(|holder| Lease {
             pid: holder.pid,
             since: holder.since.map(text),
@@ -189,7 +204,7 @@ fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>)
     }
 }
 
-fn row(status: &Status) -> [String; 8] {
+fn row(status: &Status) -> [String; 9] {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     [
         if status.enabled {
@@ -204,6 +219,7 @@ fn row(status: &Status) -> [String; 8] {
         or_none(status.outcome.clone()),
         or_none(status.watermark.clone()),
         or_none(status.links.map(|links| links.to_string())),
+        or_none(status.queue.map(|queue| queue.to_string())),
         status.review.to_string(),
         status.quarantined.to_string(),
         status.lease.as_ref().map_or_else(
@@ -255,7 +271,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let location = StateLocation::Sled(directory.path().join("state"));
         let at = |minute: i64| DateTime::from_timestamp(1_790_000_000 + minute * 60, 0).unwrap();
-        leave(&location, &report(Outcome::Partial), Some(250), at(0));
+        leave(
+            &location,
+            &report(Outcome::Partial),
+            Some(Kept {
+                links: 250,
+                queue: 3,
+            }),
+            at(0),
+        );
         let mut failed = report(Outcome::Failed);
         (failed.watermark, failed.review, failed.quarantined) = (None, 0, 0);
         leave(&location, &failed, None, at(15));

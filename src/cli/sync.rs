@@ -184,10 +184,9 @@ pub async fn one(
     tracing::info!(bridge = name, dry = options.dry, "the pass begins");
     let progress = Progress::start(shows_progress, name);
     let watch = Watching::new(&progress, name);
-    let ran =
-        std::panic::AssertUnwindSafe(async { bridge.engine(&store, &watch).run(options).await })
-            .catch_unwind()
-            .await;
+    let ran = std::panic::AssertUnwindSafe(async { bridge.pass(&store, &watch, options).await })
+        .catch_unwind()
+        .await;
     drop(progress);
     let finished = ran.unwrap_or_else(|_| {
         let error = Error::unexpected(
@@ -208,7 +207,7 @@ pub async fn one(
         plan,
     } = finished;
     say_what_happened(&report);
-    let links = links(&store).await;
+    let kept = kept(&store).await;
     if !options.dry {
         keep_habit(&bridge, &store).await;
     }
@@ -220,7 +219,7 @@ pub async fn one(
         }
     }
     if !options.dry {
-        status::leave(&bridge.location, &report, links, world.now());
+        status::leave(&bridge.location, &report, kept, world.now());
         if report.quarantined >= u64::from(settings.limits.quarantine_loud) {
             tracing::warn!(
                 bridge = name,
@@ -232,9 +231,14 @@ pub async fn one(
     (Pass { report, plan }, error)
 }
 
-async fn links<S: StateStore>(store: &S) -> Option<u64> {
-    let facts = Memory::new(store).facts().await.ok()??;
-    Some(facts.links)
+/// What the state holds after a pass, for `status`.
+async fn kept<S: StateStore>(store: &S) -> Option<status::Kept> {
+    let memory = Memory::new(store);
+    let facts = memory.facts().await.ok()??;
+    Some(status::Kept {
+        links: facts.links,
+        queue: memory.journalled().await.ok()?,
+    })
 }
 
 /// The counts of a pass, for whoever reads along.
@@ -269,21 +273,27 @@ fn say_what_happened(report: &BridgeReport) {
 
 /// Takes up what earlier runs have seen the site do with offsets. Without it, the run finds out again.
 async fn recall_habit<S: StateStore>(bridge: &Bridge<'_>, store: &S) {
+    let Some(site) = bridge.remote.listing() else {
+        return;
+    };
     let facts = Memory::new(store).facts().await.ok().flatten();
     let habit = facts
         .and_then(|facts| facts.habit)
         .and_then(|text| serde_json::from_str(&text).ok());
     if let Some(habit) = habit {
-        bridge.remote.set_paging_habit(habit);
+        site.set_paging_habit(habit);
     }
 }
 
 /// Keeps it for later runs, where it is news. A failure costs a later run a few calls, so that it is not one of this run.
 async fn keep_habit<S: StateStore>(bridge: &Bridge<'_>, store: &S) {
+    let Some(site) = bridge.remote.listing() else {
+        return;
+    };
     let Ok(Some(facts)) = Memory::new(store).facts().await else {
         return;
     };
-    let habit = bridge.remote.paging_habit();
+    let habit = site.paging_habit();
     let known = facts
         .habit
         .as_deref()
@@ -328,8 +338,9 @@ fn failed(bridge: &str, error: &Error) -> BridgeReport {
 
 /// A date of the command line: with an offset, or else in the bridge's zone. Exit 2 for the future, and for what is no date.
 pub fn date(text: &str, bridge: &Bridge<'_>, world: &RealWorld, option: &str) -> Result<Stamp> {
+    let site = bridge.remote.watermarked(option)?;
     let stamp = if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        bridge.remote.stamp(instant.to_utc())
+        site.stamp(instant.to_utc())
     } else {
         Stamp(naive(text).ok_or_else(|| {
             Error::config(
@@ -338,7 +349,7 @@ pub fn date(text: &str, bridge: &Bridge<'_>, world: &RealWorld, option: &str) ->
             )
         })?)
     };
-    if bridge.remote.instant(stamp) > world.now() {
+    if site.instant(stamp) > world.now() {
         return Err(Error::config(
             "E-USAGE",
             format!("{option}: this date lies in the future"),

@@ -114,6 +114,16 @@ pub enum Services {
     Urls(Box<ServiceUrls>),
 }
 
+impl Services {
+    /// What tells this site from another.
+    pub fn address(&self) -> &Url {
+        match self {
+            Self::Base(base) => base,
+            Self::Urls(urls) => &urls.queue,
+        }
+    }
+}
+
 /// The addresses of the services, one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceUrls {

@@ -247,11 +247,10 @@ impl BridgeSettings {
     pub fn ensure_supported(&self) -> Result<()> {
         let refuse = |what| Err(not_supported(&format!("bridges.{}", self.name), what));
         match (&self.remote, &self.database) {
-            (RemoteSettings::AssociationAnywhere(_), _) => refuse("kind association-anywhere"),
             (RemoteSettings::DataSync(_), _) => refuse("kind data-sync"),
             (_, DatabaseUrl::Postgres(_)) => refuse("a PostgreSQL database"),
             (_, DatabaseUrl::MySql(_)) => refuse("a MySQL database"),
-            (RemoteSettings::ContactList(_), DatabaseUrl::Sqlite(_)) => Ok(()),
+            (_, DatabaseUrl::Sqlite(_)) => Ok(()),
         }
     }
 }

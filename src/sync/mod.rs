@@ -141,6 +141,25 @@ pub struct Engine<'a, R, L, S, W> {
     pub watch: &'a dyn Watch,
 }
 
+impl<'a, L, S, W> Engine<'a, (), L, S, W> {
+    /// The bridge with its CRM.
+    pub fn with_remote<R: Remote>(self, remote: &'a R) -> Engine<'a, R, L, S, W> {
+        Engine {
+            bridge: self.bridge,
+            remote,
+            local: self.local,
+            store: self.store,
+            world: self.world,
+            mapping: self.mapping,
+            vault: self.vault,
+            rules: self.rules,
+            site: self.site,
+            database: self.database,
+            watch: self.watch,
+        }
+    }
+}
+
 /// Why a pass ended before its end.
 pub(crate) enum Halt {
     /// A guard stopped it.

@@ -2,7 +2,7 @@
 //!
 //! It checks each line against both sides; the engine takes the links over.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,8 +14,7 @@ use super::super::world::RealWorld;
 use super::table::{Line, read, refusal};
 use crate::config::Settings;
 use crate::local::{LinkRow, Local};
-use crate::model::{Error, LocalKey, RemoteId, RemoteItem, Result};
-use crate::remote::{Remote, RemoteScan, ScanStep};
+use crate::model::{Error, LocalKey, RemoteId, Result};
 use crate::state::StateStore;
 use crate::sync::{Memory, import_links};
 
@@ -113,7 +112,11 @@ async fn check<S: StateStore>(
     lines: &[(u64, Line)],
     faults: &mut Vec<String>,
 ) -> Result<Vec<LinkRow>> {
-    let there = remote_ids(bridge).await?;
+    let ids: Vec<RemoteId> = lines
+        .iter()
+        .map(|(_, line)| RemoteId(line.remote_id.clone()))
+        .collect();
+    let there = bridge.remote.known(&ids).await?;
     let mut new = Vec::new();
     for part in lines.chunks(DEFAULT_PAGE) {
         let keys = resolve_keys(bridge, part).await?;
@@ -170,24 +173,6 @@ async fn check<S: StateStore>(
         }
     }
     Ok(new)
-}
-
-/// The ids of all contacts that are there: an import is rare, and one read of the list is cheaper than a call for each.
-async fn remote_ids(bridge: &Bridge<'_>) -> Result<HashSet<String>> {
-    let mut ids = HashSet::new();
-    let mut scan = bridge.remote.scan(None).await?;
-    loop {
-        match scan.next().await? {
-            ScanStep::Records(items) => {
-                ids.extend(items.into_iter().filter_map(|item| match item {
-                    RemoteItem::Record(record) => (!record.deleted).then_some(record.id.0),
-                    RemoteItem::Bad(bad) => bad.id.map(|id| id.0),
-                }))
-            }
-            ScanStep::Restarted => ids.clear(),
-            ScanStep::End(_) => return Ok(ids),
-        }
-    }
 }
 
 /// The row's key for each line: an integer or a text, whichever the table knows.
