@@ -12,4 +12,5 @@ mod server;
 mod signals;
 mod switch_value;
 
+pub mod association_anywhere;
 pub mod contactlist;
