@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::simulator::contactlist::ServeArgs;
+use crate::simulator::{association_anywhere, contactlist};
 use crate::sync::Guard;
 
 /// Keeps a customer database and a hosted CRM the same, person by person, both ways.
@@ -379,14 +379,9 @@ pub enum LinksAction {
 #[derive(Debug, Subcommand)]
 pub enum SimulateKind {
     /// ContactList over SOAP 1.1 and 1.2
-    Contactlist(ServeArgs),
+    Contactlist(contactlist::ServeArgs),
     /// ACGI Association Anywhere
-    #[command(hide = true)]
-    AssociationAnywhere {
-        /// The rest of the line
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    AssociationAnywhere(association_anywhere::ServeArgs),
     /// Oracle Retail Customer Engagement, "Data Sync"
     #[command(hide = true)]
     DataSync {
@@ -439,6 +434,7 @@ mod tests {
             "enqueue members 0000731 5518_SC",
             "send-sample members",
             "simulate contactlist --listen 127.0.0.1:0 --fault lose-answer=0.05",
+            "simulate association-anywhere --listen 127.0.0.1:0 --quirk rows=coalesce",
             "demo --keep",
             "schema --sql",
             "completions bash",

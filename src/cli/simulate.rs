@@ -4,20 +4,24 @@ use super::args::SimulateKind;
 use super::exit::Exit;
 use super::output::Output;
 use crate::model::Result;
-use crate::simulator::contactlist::{Introduction, serve};
+use crate::simulator::{association_anywhere, contactlist};
 
 /// Serves, and says on stdout what a bridge needs to reach it.
 pub async fn run(kind: SimulateKind, output: Output) -> Result<Exit> {
     match kind {
         SimulateKind::Contactlist(args) => {
-            serve(args, |introduction| {
-                output.report(introduction, Introduction::text)
+            contactlist::serve(args, |introduction| {
+                output.report(introduction, contactlist::Introduction::text)
             })
             .await?;
             Ok(Exit::Clean)
         }
-        SimulateKind::AssociationAnywhere { .. } => {
-            Err(super::not_in_this_version("simulate association-anywhere"))
+        SimulateKind::AssociationAnywhere(args) => {
+            association_anywhere::serve(args, |introduction| {
+                output.report(introduction, association_anywhere::Introduction::text)
+            })
+            .await?;
+            Ok(Exit::Clean)
         }
         SimulateKind::DataSync { .. } => Err(super::not_in_this_version("simulate data-sync")),
     }

@@ -2,4 +2,15 @@
 //!
 //! A simulator must share no wire type and no XML code with [`crate::remote`], and must answer nobody but this machine.
 
+mod answer;
+mod chance;
+mod clock;
+mod line;
+mod log;
+mod rules;
+mod server;
+mod signals;
+mod switch_value;
+
+pub mod association_anywhere;
 pub mod contactlist;

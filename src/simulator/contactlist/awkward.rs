@@ -4,9 +4,9 @@
 
 use chrono::{Duration, NaiveDate, TimeZone, Utc};
 
-use super::chance::Dice;
 use super::person::{Address, EMAIL_PHONE, Form, FormField, Person, Phone, Relationship, year_one};
 use super::seeded::{FORM_ID, Seeded};
+use crate::simulator::chance::Dice;
 
 type Spoiler = fn(&Seeded, &mut Person, u32, &mut Dice);
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use chrono_tz::Tz;
 
 use crate::model::{Error, Result};
+use crate::simulator::signals::Signals;
 
 use super::handle::ContactListSimulator;
 use super::options::{Options, SoapVersions};
@@ -192,27 +193,10 @@ pub async fn serve(
     introduce: impl FnOnce(&Introduction) -> Result<()>,
 ) -> Result<()> {
     let options = options(&args)?;
-    let unheard = |error: std::io::Error| {
-        Error::unexpected("E-SIMULATE-SIGNAL", "Signals can't be listened to").caused_by(error)
-    };
-    // Before the address is printed: whoever reads it may send a signal at once.
-    #[cfg(unix)]
-    let (mut terminate, mut interrupt) = {
-        use tokio::signal::unix::{SignalKind, signal};
-        (
-            signal(SignalKind::terminate()).map_err(unheard)?,
-            signal(SignalKind::interrupt()).map_err(unheard)?,
-        )
-    };
+    let signals = Signals::listen()?;
     let simulator = ContactListSimulator::start(options)?;
     introduce(&Introduction::of(&simulator))?;
-    #[cfg(unix)]
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(unheard)?;
+    signals.wait().await?;
     simulator.shutdown();
     Ok(())
 }

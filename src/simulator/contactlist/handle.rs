@@ -1,38 +1,31 @@
 //! A running simulator, and a test's direct way to its people, clock, habits and log.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
-use std::thread::JoinHandle;
+use std::net::SocketAddr;
 
 use axum::Router;
 use chrono::{DateTime, Utc};
-use tokio::sync::oneshot;
 
-use crate::model::{Error, Result};
+use crate::model::Result;
+use crate::simulator::clock::Clock;
+use crate::simulator::rules::Rules;
+use crate::simulator::server::{self, Server};
 
-use super::clock::Clock;
+use super::Entry;
 use super::http::{self, PATH, Shared};
-use super::line::{CuttableListener, Scissors};
-use super::log::Entry;
 use super::operation::Operation;
 use super::options::Options;
 use super::people::People;
 use super::person::Person;
-use super::rules::Rules;
 use super::service::Service;
 use super::switches::{Deletion, Quirks, Rule};
-
-/// Threads that serve: two keep a client with eight pages in flight busy without taking the machine from it.
-const WORKER_THREADS: usize = 2;
 
 /// A simulator that answers until it is shut down or dropped.
 ///
 /// It runs on threads of its own, so that a test may block, pause its runtime's time, or run the real binary.
 pub struct ContactListSimulator {
     shared: Shared,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    server: Server,
 }
 
 impl ContactListSimulator {
@@ -40,59 +33,15 @@ impl ContactListSimulator {
     ///
     /// Errors: `E-SIMULATE-LISTEN` for an address that is not loopback or that is taken.
     pub fn start(options: Options) -> Result<Self> {
-        if !options.listen.ip().is_loopback() {
-            return Err(Error::config(
-                "E-SIMULATE-LISTEN",
-                format!(
-                    "{} is not a loopback address; the simulator answers this machine alone, such as 127.0.0.1:0",
-                    options.listen
-                ),
-            ));
-        }
-        let failed = |what: &str| {
-            let message = format!(
-                "Could not {what} {}; choose another port, or 0 for any",
-                options.listen
-            );
-            move |error: std::io::Error| {
-                Error::config("E-SIMULATE-LISTEN", message).caused_by(error)
-            }
-        };
-        let listener = TcpListener::bind(options.listen).map_err(failed("listen on"))?;
-        listener
-            .set_nonblocking(true)
-            .map_err(failed("listen on"))?;
-        let address = listener.local_addr().map_err(failed("listen on"))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(WORKER_THREADS)
-            .thread_name("simulator")
-            .enable_all()
-            .build()
-            .map_err(failed("start threads for"))?;
-        let shared = Shared::new(Service::new(options), format!("http://{address}{PATH}"));
-        let (stop, stopped) = oneshot::channel();
+        let bound = server::bind(options.listen)?;
+        let url = format!("http://{}{PATH}", bound.address);
+        let shared = Shared::new(Service::new(options), url);
         let router = Router::new()
             .fallback(http::handle)
             .with_state(shared.clone());
-        let thread = std::thread::spawn(move || {
-            runtime.block_on(async move {
-                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-                    return;
-                };
-                let service = router.into_make_service_with_connect_info::<Scissors>();
-                let serving = axum::serve(CuttableListener(listener), service);
-                tokio::select! {
-                    _ = serving => {}
-                    _ = stopped => {}
-                }
-            });
-            runtime.shutdown_background();
-        });
         Ok(Self {
             shared,
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
+            server: bound.serve(router),
         })
     }
 
@@ -103,7 +52,7 @@ impl ContactListSimulator {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address
     }
 
     /// How it was set up.
@@ -278,23 +227,7 @@ impl ContactListSimulator {
     }
 
     /// Stops answering; requests under way are cut.
-    pub fn shutdown(mut self) {
-        self.stop();
-    }
-
-    fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // The thread may have ended by itself.
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for ContactListSimulator {
-    fn drop(&mut self) {
-        self.stop();
+    pub fn shutdown(self) {
+        drop(self.server);
     }
 }

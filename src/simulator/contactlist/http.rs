@@ -7,12 +7,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request as HttpRequest, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 
-use super::line::Scissors;
+use crate::simulator::answer::{self, HTML, MAINTENANCE};
+use crate::simulator::line::Scissors;
+
 use super::operation::Operation;
 use super::read::{self, Unreadable};
 use super::service::{Answer, Request, Service, response_named};
@@ -46,6 +48,11 @@ impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, Service> {
         self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The `Date` header: the service's own time, right or wrong.
+    fn date(&self) -> String {
+        self.lock().clock.header()
+    }
 }
 
 /// Answers one request.
@@ -58,7 +65,7 @@ pub(super) async fn handle(
         return reply(
             &shared,
             404,
-            "text/html; charset=utf-8",
+            HTML,
             Body::from("<html><body>Not found</body></html>"),
         );
     }
@@ -75,9 +82,9 @@ pub(super) async fn handle(
         }
         Method::GET => {
             let page = "<html><body><h1>CatalystCRMWebservice</h1><a href=\"?WSDL\">Service Description</a></body></html>";
-            reply(&shared, 200, "text/html; charset=utf-8", Body::from(page))
+            reply(&shared, 200, HTML, Body::from(page))
         }
-        _ => reply(&shared, 405, "text/html; charset=utf-8", Body::empty()),
+        _ => reply(&shared, 405, HTML, Body::empty()),
     }
 }
 
@@ -130,7 +137,7 @@ async fn post(shared: Shared, scissors: Scissors, http: HttpRequest) -> Response
     let (parts, body) = http.into_parts();
     let soap = soap_of(&parts.headers).filter(|soap| shared.lock().options.soap.allow(*soap));
     let Some(soap) = soap else {
-        return reply(&shared, 415, "text/html; charset=utf-8", Body::empty());
+        return reply(&shared, 415, HTML, Body::empty());
     };
     let limit = shared.lock().options.request_bytes_max;
     let fail = |blame, sentence: &str, place: &str| {
@@ -223,13 +230,7 @@ async fn serve(shared: Shared, scissors: Scissors, request: Request) -> Response
             }
             Fault::EmptyBody => return reply(&shared, 200, soap.content_type(), Body::empty()),
             Fault::Truncate(length) => {
-                let mut bytes = answer.body.into_bytes();
-                let length = if *length == 0 {
-                    bytes.len() / 2
-                } else {
-                    *length
-                };
-                bytes.truncate(length);
+                let bytes = answer::truncated(answer.body.into_bytes(), *length);
                 return reply(
                     &shared,
                     answer.status,
@@ -237,7 +238,10 @@ async fn serve(shared: Shared, scissors: Scissors, request: Request) -> Response
                     Body::from(bytes),
                 );
             }
-            Fault::WrongLength => return half(&shared, soap, answer),
+            Fault::WrongLength => {
+                let bytes = answer.body.into_bytes();
+                return answer::half(answer.status, soap.content_type(), bytes, &shared.date());
+            }
             _ => {}
         }
     }
@@ -259,21 +263,6 @@ fn befalls_before(fault: &Fault) -> bool {
 
 /// The answer that a fault gives in place of the work.
 fn instead(shared: &Shared, scissors: &Scissors, request: Request, fault: &Fault) -> Response {
-    let html = "text/html; charset=utf-8";
-    let busy = |status, retry_after: &str| {
-        let mut response = reply(
-            shared,
-            status,
-            html,
-            Body::from("<html><body>Busy</body></html>"),
-        );
-        if let Ok(value) = retry_after.parse()
-            && !retry_after.is_empty()
-        {
-            response.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        response
-    };
     let soap = request.soap;
     match fault {
         Fault::Late(by) => {
@@ -288,12 +277,9 @@ fn instead(shared: &Shared, scissors: &Scissors, request: Request, fault: &Fault
             scissors.cut();
             Response::new(Body::empty())
         }
-        Fault::Unavailable(retry_after) => busy(503, retry_after),
-        Fault::TooMany(retry_after) => busy(429, retry_after),
-        Fault::Html => {
-            let page = "<!DOCTYPE html><html><head><title>Maintenance</title></head><body><p>Back soon<br></body></html>";
-            reply(shared, 200, html, Body::from(page))
-        }
+        Fault::Unavailable(retry_after) => answer::busy(503, retry_after, &shared.date()),
+        Fault::TooMany(retry_after) => answer::busy(429, retry_after, &shared.date()),
+        Fault::Html => reply(shared, 200, HTML, Body::from(MAINTENANCE)),
         Fault::FaultWith200 => {
             let answer = Answer {
                 status: 200,
@@ -309,13 +295,7 @@ fn instead(shared: &Shared, scissors: &Scissors, request: Request, fault: &Fault
             let answer = shared.lock().credentials_fault(&request);
             soap_reply(shared, soap, answer)
         }
-        Fault::Redirect(to) => {
-            let mut response = reply(shared, 307, html, Body::empty());
-            if let Ok(value) = to.parse() {
-                response.headers_mut().insert(header::LOCATION, value);
-            }
-            response
-        }
+        Fault::Redirect(to) => answer::redirect(to, &shared.date()),
         Fault::WrongOperation => {
             let body = match request.operation {
                 Operation::ContactListUpdateInsert => {
@@ -341,30 +321,6 @@ fn instead(shared: &Shared, scissors: &Scissors, request: Request, fault: &Fault
     }
 }
 
-/// The first half of an answer under the length of all of it; then the connection ends.
-fn half(shared: &Shared, soap: Soap, answer: Answer) -> Response {
-    let length = answer.body.len();
-    let mut bytes = answer.body.into_bytes();
-    bytes.truncate(length / 2);
-    let first = futures::stream::once(async move { Ok(Bytes::from(bytes)) });
-    let end = futures::stream::once(async {
-        // Gives the first half time to leave.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
-    });
-    let stream = futures::StreamExt::chain(first, end);
-    let mut response = reply(
-        shared,
-        answer.status,
-        soap.content_type(),
-        Body::from_stream(stream),
-    );
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, length.into());
-    response
-}
-
 fn soap_reply(shared: &Shared, soap: Soap, answer: Answer) -> Response {
     reply(
         shared,
@@ -375,15 +331,5 @@ fn soap_reply(shared: &Shared, soap: Soap, answer: Answer) -> Response {
 }
 
 fn reply(shared: &Shared, status: u16, content_type: &str, body: Body) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Ok(value) = content_type.parse() {
-        response.headers_mut().insert(header::CONTENT_TYPE, value);
-    }
-    // The service's own time, right or wrong.
-    if let Ok(value) = shared.lock().clock.header().parse() {
-        response.headers_mut().insert(header::DATE, value);
-    }
-    response
+    answer::answer(status, content_type, body, &shared.date())
 }

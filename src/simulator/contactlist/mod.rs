@@ -4,19 +4,14 @@
 //! prints what it holds or is sent; tests read it through [`ContactListSimulator`].
 
 mod awkward;
-mod chance;
-mod clock;
 mod command;
 mod handle;
 mod http;
-mod line;
-mod log;
 mod operation;
 mod options;
 mod people;
 mod person;
 mod read;
-mod rules;
 mod seeded;
 mod service;
 mod switch_text;
@@ -24,10 +19,11 @@ mod switches;
 mod update;
 mod write;
 
-pub use clock::Clock;
+pub use crate::simulator::clock::Clock;
+pub use crate::simulator::log::Outcome;
+pub use crate::simulator::rules::When;
 pub use command::{Introduction, ServeArgs, serve};
 pub use handle::ContactListSimulator;
-pub use log::{Entry, Outcome};
 pub use operation::Operation;
 pub use options::{Options, SoapVersions};
 pub use people::People;
@@ -36,6 +32,9 @@ pub use seeded::Profile;
 pub use switch_text::NAMES;
 pub use switches::{
     Arrays, Deletion, EmptyList, EmptyString, Fault, KnownEmail, Mangle, MissingString,
-    MoreRecords, NotFound, Order, Quirks, Rule, Switches, When,
+    MoreRecords, NotFound, Order, Quirks, Rule, Switches,
 };
 pub use write::{EmailShown, Soap};
+
+/// One request in the log.
+pub type Entry = crate::simulator::log::Entry<Operation>;

@@ -1,4 +1,7 @@
 //! The seven operations of the service (contactlist.md §3, §6, §7).
+//!
+//! The keys of a request's entry in the log: the key of a look-up or deletion; of each pushed contact its External ID,
+//! else its e-mail address, else nothing; of a list its date and offset.
 
 use std::str::FromStr;
 

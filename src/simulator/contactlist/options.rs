@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::clock::Clock;
+use crate::simulator::clock::Clock;
+
 use super::seeded::Profile;
 use super::switches::Switches;
 use super::write::Soap;

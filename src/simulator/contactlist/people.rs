@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
-use super::chance::{Dice, hash};
 use super::person::Person;
 use super::seeded::Seeded;
 use super::switches::Order;
 use super::write::{Style, contact};
+use crate::simulator::chance::{Dice, hash};
 
 /// The id of the first contact; the recorded service began there too.
 pub(super) const FIRST_ID: i32 = 1001;

@@ -7,9 +7,9 @@ use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, 
 use chrono_tz::Tz;
 
 use super::awkward;
-use super::chance::{Dice, mix};
 use super::people::FIRST_ID;
 use super::person::{Address, EMAIL_PHONE, Form, FormField, Person, Phone, year_one};
+use crate::simulator::chance::{Dice, mix};
 
 /// What kind of people are seeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

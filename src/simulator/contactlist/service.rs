@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
-use super::chance::{Dice, Fate, mix, strikes};
-use super::clock::SiteClock;
-use super::log::{Log, Outcome};
 use super::operation::Operation;
 use super::options::Options;
 use super::people::People;
 use super::person::{Person, year_one};
 use super::read::{BadValue, Element};
-use super::rules::Rules;
 use super::seeded::Seeded;
+use crate::simulator::chance::{Dice, Fate, mix, strikes};
+use crate::simulator::clock::SiteClock;
+use crate::simulator::log::{Log, Outcome};
+use crate::simulator::rules::Rules;
+
 use super::switches::{Deletion, EmptyList, Fault, MoreRecords, NotFound, Quirks};
 use super::update;
 use super::write::{
@@ -65,8 +66,8 @@ pub(super) struct Service {
     pub(super) people: People,
     pub(super) clock: SiteClock,
     pub(super) quirks: Quirks,
-    pub(super) rules: Rules,
-    pub(super) log: Log,
+    pub(super) rules: Rules<Operation, Fault>,
+    pub(super) log: Log<Operation>,
     pub(super) counts: BTreeMap<Operation, u64>,
     fate: Fate,
     dice: Dice,

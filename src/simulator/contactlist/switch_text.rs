@@ -3,9 +3,14 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::simulator::rules::When;
+use crate::simulator::switch_value::{
+    Parts, duration_from, number, or, parameter_and_when, parts, share_from, when_from,
+};
+
 use super::switches::{
     Arrays, Deletion, EmptyList, EmptyString, Fault, KnownEmail, Mangle, MissingString,
-    MoreRecords, NotFound, Order, Quirks, Rule, Switches, When,
+    MoreRecords, NotFound, Order, Quirks, Rule, Switches,
 };
 use super::write::EmailShown;
 
@@ -15,14 +20,12 @@ impl Switches {
     /// A fault's value says when it strikes: a share (`0.05`), a request's number (`#3`, `#2-4`), or nothing for
     /// always; a fault that needs a parameter has it first (`delay=200ms/0.1`). The error is one sentence.
     pub fn set(&mut self, text: &str) -> Result<(), String> {
-        let (head, value) = match text.split_once('=') {
-            Some((head, value)) => (head, Some(value)),
-            None => (text, None),
-        };
-        let (name, operation) = match head.split_once('@') {
-            Some((name, operation)) => (name, Some(operation.parse()?)),
-            None => (head, None),
-        };
+        let Parts {
+            name,
+            operation,
+            value,
+        } = parts(text);
+        let operation = operation.map(str::parse).transpose()?;
         if let Some((fault, when)) = fault_from(name, value)? {
             self.rules.push(Rule {
                 fault,
@@ -74,14 +77,7 @@ fn fault_from(name: &str, value: Option<&str>) -> Result<Option<(Fault, When)>, 
     if let Some(fault) = simple {
         return Ok(Some((fault, when_from(value)?)));
     }
-    let (parameter, when) = match value {
-        None => ("", None),
-        // The last slash: an address has slashes of its own.
-        Some(value) => match value.rsplit_once('/') {
-            Some((parameter, when)) if when_from(Some(when)).is_ok() => (parameter, Some(when)),
-            _ => (value, None),
-        },
-    };
+    let (parameter, when) = parameter_and_when(value);
     let fault = match name {
         "late" => Fault::Late(duration_from(parameter, Duration::from_secs(5))?),
         "delay" => Fault::Delay(duration_from(parameter, Duration::from_millis(200))?),
@@ -96,62 +92,6 @@ fn fault_from(name: &str, value: Option<&str>) -> Result<Option<(Fault, When)>, 
         _ => return Ok(None),
     };
     Ok(Some((fault, when_from(when)?)))
-}
-
-fn or(parameter: &str, default: &str) -> String {
-    if parameter.is_empty() {
-        default.to_owned()
-    } else {
-        parameter.to_owned()
-    }
-}
-
-fn when_from(value: Option<&str>) -> Result<When, String> {
-    let Some(value) = value.filter(|value| !value.is_empty()) else {
-        return Ok(When::Share(1.0));
-    };
-    if let Some(numbers) = value.strip_prefix('#') {
-        let (from, to) = numbers.split_once('-').unwrap_or((numbers, numbers));
-        return Ok(When::Numbers {
-            from: number(from)?,
-            to: number(to)?,
-        });
-    }
-    share_from(value).map(When::Share)
-}
-
-fn share_from(value: &str) -> Result<f64, String> {
-    let share = value
-        .parse::<f64>()
-        .ok()
-        .filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| {
-        format!("\"{value}\" is neither a share from 0 to 1 nor a number such as #3")
-    })
-}
-
-fn number<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("\"{text}\" is not a number"))
-}
-
-fn duration_from(text: &str, default: Duration) -> Result<Duration, String> {
-    if text.is_empty() {
-        return Ok(default);
-    }
-    let (digits, unit) = text.split_at(
-        text.find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len()),
-    );
-    let count: u64 = number(digits)?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(count)),
-        "s" => Ok(Duration::from_secs(count)),
-        "m" => Ok(Duration::from_secs(count.saturating_mul(60))),
-        _ => Err(format!(
-            "\"{text}\" is not a duration; write 200ms, 5s or 2m"
-        )),
-    }
 }
 
 impl Quirks {

@@ -1,11 +1,12 @@
 //! What can be wrong with this CRM: faults that befall a request, and quirks that it has for good.
 //!
-//! How they are written on a command line is the business of `switch_text`; which requests they befall, of `rules`.
+//! How they are written on a command line is the business of `switch_text`; which requests they befall, of [`rules`].
 
 use std::time::Duration;
 
 use super::Operation;
 use super::write::EmailShown;
+use crate::simulator::rules;
 
 /// Something that befalls one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,50 +54,8 @@ pub enum Fault {
     },
 }
 
-/// Which requests a fault befalls.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum When {
-    /// This share of them, 0 to 1, chosen by the seed.
-    Share(f64),
-    /// Those with these numbers, counted from 1 among the requests of the rule's operation since the rule was set.
-    Numbers {
-        /// The first one.
-        from: u64,
-        /// The last one.
-        to: u64,
-    },
-}
-
-/// A fault, and the requests that it befalls.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// What happens.
-    pub fault: Fault,
-    /// To which requests.
-    pub when: When,
-    /// Of which operation; `None` for every one.
-    pub operation: Option<Operation>,
-}
-
-impl Rule {
-    /// A fault for every request of this operation.
-    pub fn always(operation: Operation, fault: Fault) -> Self {
-        Self {
-            fault,
-            when: When::Share(1.0),
-            operation: Some(operation),
-        }
-    }
-
-    /// A fault for the next request of this operation alone.
-    pub fn once(operation: Operation, fault: Fault) -> Self {
-        Self {
-            fault,
-            when: When::Numbers { from: 1, to: 1 },
-            operation: Some(operation),
-        }
-    }
-}
+/// A fault of this service, and the requests that it befalls.
+pub type Rule = rules::Rule<Operation, Fault>;
 
 /// The order in which contacts are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

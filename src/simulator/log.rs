@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
-use super::operation::Operation;
-
 /// How many requests are remembered; older ones are forgotten.
 const ENTRIES_MAX: usize = 100_000;
 
@@ -22,32 +20,40 @@ pub enum Outcome {
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<O> {
     /// Counts from 0 and never jumps.
     pub number: u64,
     /// When, by the service's own clock.
     pub at: DateTime<Utc>,
     /// What was asked for.
-    pub operation: Operation,
-    /// Of whom: the key of a look-up or deletion; of each pushed contact its External ID, else its e-mail address, else
-    /// nothing; of a list its date and offset.
+    pub operation: O,
+    /// Of whom or what, as the service's `Operation` says.
     pub keys: Vec<String>,
     /// How it went.
     pub outcome: Outcome,
 }
 
 /// The requests, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Log {
-    entries: VecDeque<Entry>,
+#[derive(Debug)]
+pub(super) struct Log<O> {
+    entries: VecDeque<Entry<O>>,
     next: u64,
 }
 
-impl Log {
+impl<O> Default for Log<O> {
+    fn default() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            next: 0,
+        }
+    }
+}
+
+impl<O: Clone> Log<O> {
     pub(super) fn add(
         &mut self,
         at: DateTime<Utc>,
-        operation: Operation,
+        operation: O,
         keys: Vec<String>,
         outcome: Outcome,
     ) {
@@ -64,7 +70,7 @@ impl Log {
         self.next += 1;
     }
 
-    pub(super) fn entries(&self) -> Vec<Entry> {
+    pub(super) fn entries(&self) -> Vec<Entry<O>> {
         self.entries.iter().cloned().collect()
     }
 
