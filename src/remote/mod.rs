@@ -6,6 +6,7 @@
 use crate::model::{Document, RemoteId, RemoteItem, Result, Stamp, Vocabulary};
 
 pub mod contactlist;
+pub mod data_sync;
 mod queue;
 
 pub use queue::{Purged, Queue, QueueReading, QueueStep, Queued, Scope};

@@ -57,6 +57,9 @@ pub struct CallLimits {
     pub max_response: u64,
 }
 
+/// How long an unused connection is kept.
+const KEEP_IDLE: Duration = Duration::from_secs(90);
+
 /// An answer and what its head says beside it.
 #[derive(Clone)]
 pub(super) struct Received {
@@ -117,41 +120,7 @@ impl Transport {
         limits: &CallLimits,
         around: Arc<dyn Surroundings>,
     ) -> Result<Self> {
-        check_endpoint(&endpoint)?;
-        // Another part of the program may have been first, with the same provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = |idle_connections| -> Result<Client> {
-            let mut builder = Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .tls_version_min(reqwest::tls::Version::TLS_1_2)
-                .pool_max_idle_per_host(idle_connections)
-                .connect_timeout(limits.connect_timeout)
-                .read_timeout(limits.idle_timeout)
-                .timeout(limits.total_timeout)
-                .tcp_nodelay(true);
-            if endpoint.scheme() == "http" {
-                // Nothing to verify on loopback; reading the system's certificates takes its time.
-                builder = builder.tls_certs_only(Vec::new());
-            } else if let Some(pem) = ca {
-                let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                    .ok()
-                    .filter(|found| !found.is_empty())
-                    .ok_or_else(|| {
-                        Error::config("E-TLS", "The file of `ca` holds no certificate in PEM")
-                    })?;
-                builder = builder.tls_certs_merge(certificates);
-            }
-            builder.build().map_err(|error| {
-                Error::unreachable(
-                    "E-TLS",
-                    "TLS can't be set up: no certificate authorities of this system can be read, or `ca` holds a bad one",
-                )
-                .caused_by(error.without_url())
-            })
-        };
+        check_endpoint("endpoint", &endpoint)?;
         let limiter = limits.requests_per_second.map(|rate| {
             let period = Duration::try_from_secs_f64(1.0 / rate.max(0.001))
                 .unwrap_or(Duration::from_secs(1));
@@ -162,8 +131,8 @@ impl Transport {
             RateLimiter::direct_with_clock(quota, SteadyClock(Arc::clone(&around)))
         });
         Ok(Self {
-            reader: client(32)?,
-            writer: client(0)?,
+            reader: http_client(&endpoint, ca, limits, (32, KEEP_IDLE))?,
+            writer: http_client(&endpoint, ca, limits, (0, KEEP_IDLE))?,
             endpoint,
             version,
             max_response: limits.max_response,
@@ -362,29 +331,75 @@ impl Transport {
         )
     }
 
-    /// Why there is no answer. The cause's own words may hold the address, never the body.
     fn no_answer(&self, operation: &str, error: reqwest::Error) -> Error {
-        let host = self.host();
-        if let Some(reason) = tls_reason(&error) {
-            return Error::unreachable("E-TLS", format!("{host}: {reason}"));
-        }
-        let (code, what) = if error.is_timeout() && error.is_connect() {
-            ("E-CONNECT", "did not answer in time when it was called")
-        } else if error.is_timeout() {
-            ("E-TIMEOUT", "took too long to answer")
-        } else if error.is_connect() {
-            ("E-CONNECT", "can't be reached")
-        } else {
-            ("E-CONNECT", "broke the connection off")
-        };
-        Error::unreachable(code, format!("{operation}: {host} {what}"))
-            .caused_by(error.without_url())
+        no_answer(operation, self.host(), error)
     }
 }
 
+/// Why there is no answer from `host`. The cause's own words may hold the address, never the body.
+pub(in crate::remote) fn no_answer(operation: &str, host: &str, error: reqwest::Error) -> Error {
+    if let Some(reason) = tls_reason(&error) {
+        return Error::unreachable("E-TLS", format!("{host}: {reason}"));
+    }
+    let (code, what) = if error.is_timeout() && error.is_connect() {
+        ("E-CONNECT", "did not answer in time when it was called")
+    } else if error.is_timeout() {
+        ("E-TIMEOUT", "took too long to answer")
+    } else if error.is_connect() {
+        ("E-CONNECT", "can't be reached")
+    } else {
+        ("E-CONNECT", "broke the connection off")
+    };
+    Error::unreachable(code, format!("{operation}: {host} {what}")).caused_by(error.without_url())
+}
+
+/// A client for `endpoint` that keeps the rules of trust (user contract, section 5): TLS 1.2 or later, verified; no redirect, no
+/// proxy of the environment, nothing sent twice by itself. `ca` holds authorities in PEM beside those of the system; so many
+/// unused connections are kept open, for that long.
+pub(in crate::remote) fn http_client(
+    endpoint: &Url,
+    ca: Option<&[u8]>,
+    limits: &CallLimits,
+    (idle_connections, idle_time): (usize, Duration),
+) -> Result<Client> {
+    // Another part of the program may have been first, with the same provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .tls_version_min(reqwest::tls::Version::TLS_1_2)
+        .pool_max_idle_per_host(idle_connections)
+        .pool_idle_timeout(idle_time)
+        .connect_timeout(limits.connect_timeout)
+        .read_timeout(limits.idle_timeout)
+        .timeout(limits.total_timeout)
+        .tcp_nodelay(true);
+    if endpoint.scheme() == "http" {
+        // Nothing to verify on loopback; reading the system's certificates takes its time.
+        builder = builder.tls_certs_only(Vec::new());
+    } else if let Some(pem) = ca {
+        let certificates = reqwest::Certificate::from_pem_bundle(pem)
+            .ok()
+            .filter(|found| !found.is_empty())
+            .ok_or_else(|| {
+                Error::config("E-TLS", "The file of `ca` holds no certificate in PEM")
+            })?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder.build().map_err(|error| {
+        Error::unreachable(
+            "E-TLS",
+            "TLS can't be set up: no certificate authorities of this system can be read, or `ca` holds a bad one",
+        )
+        .caused_by(error.without_url())
+    })
+}
+
 /// Plain http is for loopback alone (user contract, section 5); credentials belong in their own keys.
-fn check_endpoint(endpoint: &Url) -> Result<()> {
-    let refuse = |what: &str| Err(Error::config("E-CFG-URL", format!("endpoint: {what}")));
+pub(in crate::remote) fn check_endpoint(key: &str, endpoint: &Url) -> Result<()> {
+    let refuse = |what: &str| Err(Error::config("E-CFG-URL", format!("{key}: {what}")));
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
         return refuse("credentials belong in username and password, not in the address");
     }

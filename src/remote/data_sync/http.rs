@@ -1,0 +1,116 @@
+//! One request to one address: the answer whole, under limits, or why there is none.
+//!
+//! The rules of trust are those of every remote (`http_client`). Nothing is repeated here, and no body is ever logged.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION};
+use reqwest::{Client, RequestBuilder, Url};
+
+use crate::model::{Error, Result};
+use crate::remote::contactlist::{CallLimits, check_endpoint, http_client, no_answer};
+
+/// A connection serves the next message, but not one that comes later than this: servers close idle ones after five seconds and
+/// more, and a message on a connection that is just being closed is one of which nobody knows whether it arrived.
+const KEEP_IDLE: Duration = Duration::from_secs(2);
+
+/// The way to one address.
+pub(super) struct Http {
+    client: Client,
+    url: Url,
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+impl Http {
+    /// A way to `url`, which `key` of bridge.yaml holds. `ca`: authorities in PEM beside those of the system.
+    pub(super) fn new(key: &str, url: Url, ca: Option<&[u8]>, limits: &CallLimits) -> Result<Self> {
+        check_endpoint(key, &url)?;
+        let client = http_client(&url, ca, limits, (1, KEEP_IDLE))?;
+        Ok(Self { client, url })
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or("the address")
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
+    pub(super) fn post(&self) -> RequestBuilder {
+        self.client.post(self.url.clone())
+    }
+
+    /// Fetches what stands there, at most `max` bytes of it.
+    pub(super) async fn get(&self, what: &str, max: u64) -> Result<Answer> {
+        self.send(what, self.client.get(self.url.clone()), max)
+            .await
+    }
+
+    /// Sends a request once; `what` names it in an error.
+    pub(super) async fn send(
+        &self,
+        what: &str,
+        request: RequestBuilder,
+        max: u64,
+    ) -> Result<Answer> {
+        let mut response = request
+            .header(ACCEPT_ENCODING, "identity")
+            .send()
+            .await
+            .map_err(|error| no_answer(what, self.host(), error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            let target = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|location| self.url.join(location).ok())
+                .and_then(|url| url.host_str().map(str::to_owned))
+                .unwrap_or_else(|| "an unknown place".to_owned());
+            return Err(Error::unreachable(
+                "E-REDIRECT",
+                format!(
+                    "{what}: refused: {} -> {target}; a redirect is not followed. Put the right address into bridge.yaml",
+                    self.host()
+                ),
+            ));
+        }
+        let packed = response
+            .headers()
+            .get(CONTENT_ENCODING)
+            .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let too_long = || {
+            Error::unreachable(
+                "E-BODY-SIZE",
+                format!(
+                    "{what}: the answer of {} is over {max} bytes, or compressed",
+                    self.host()
+                ),
+            )
+        };
+        if packed || response.content_length().is_some_and(|length| length > max) {
+            return Err(too_long());
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| no_answer(what, self.host(), error))?
+        {
+            if (body.len() + chunk.len()) as u64 > max {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: status.as_u16(),
+            body,
+        })
+    }
+}
