@@ -13,6 +13,10 @@ pub enum Scalar {
     Integer,
     /// `true` or `false`.
     Bool,
+    /// A number with a fraction, in its digits.
+    Decimal,
+    /// A date without a time, as `YYYY-MM-DD`.
+    Date,
     /// A point in time or a date, written in the [`DateStyle`] of the vocabulary.
     DateTime,
 }
@@ -24,6 +28,8 @@ pub enum Shape {
     Scalar(Scalar),
     /// A record with exactly these names, in the order of the wire.
     Record(Vec<(&'static str, Shape)>),
+    /// A record with these names, in the order of the wire, and perhaps others, below which anything may stand.
+    OpenRecord(Vec<(&'static str, Shape)>),
     /// Items of one shape.
     List(Box<Shape>),
     /// Known to exist, but not described: any path below is allowed, and its scalars are text.

@@ -5,10 +5,16 @@
 //! objects (`vocabulary`). Nothing here keeps anything: what arrives is handed to [`receive::Custody`], what is sent comes from the
 //! engine's queue, and when either happens is the engine's business.
 
+mod decode;
+#[cfg(test)]
+mod decode_tests;
+mod encode;
 mod http;
 mod json;
 mod message;
 pub mod receive;
+mod schema;
+mod vocabulary;
 
 use std::path::Path;
 
@@ -16,6 +22,7 @@ use crate::config::Limits;
 use crate::model::{Error, Result};
 use crate::remote::contactlist::CallLimits;
 
+pub use decode::{Change, Meaning, Object};
 pub use message::{
     EnvelopeError, EnvelopeLimits, Message, Payload, SAMPLE_PAYLOAD, SAMPLE_UNIQUE_ID,
     read_envelope, write_envelope,
