@@ -90,9 +90,14 @@ impl Rule {
         match &self.source {
             Source::Paths { paths, .. } => {
                 for path in paths {
-                    let Some(text) = path.read(document).filter(|text| !text.is_empty()) else {
+                    let Some(text) = path.read(document) else {
+                        // Something of another shape there is no empty value: that would clear the column.
+                        path.check(document)?;
                         continue;
                     };
+                    if text.is_empty() {
+                        continue;
+                    }
                     let value = self.interpret(path.scalar(), text, dates)?;
                     if value.is_some() {
                         return Ok(value);

@@ -34,6 +34,7 @@ impl ChildRule {
         document: &Document,
         dates: &DateStyle,
     ) -> Result<Vec<ChildPart>, FieldProblem> {
+        self.list.check(document)?;
         let items = self.list.items(document);
         if items.len() > CHILD_PARTS_MAX {
             return Err(FieldProblem {

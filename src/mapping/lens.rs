@@ -68,6 +68,20 @@ impl ScalarPath {
         descend(&self.steps, document)?.text(&self.leaf)
     }
 
+    /// Whether the document says nothing about this place: a name on the way is wholly absent. An item that a list does not
+    /// hold is no such name; the list says that there is none.
+    pub(super) fn is_silent(&self, document: &Document) -> bool {
+        silent(&self.steps, &self.leaf, document)
+    }
+
+    /// Makes an empty text at the end, so that it is said that nothing stands there; whatever stood there goes. Items of lists are
+    /// not made: the list without them says it.
+    pub(super) fn lay_out(&self, document: &mut Document) {
+        if let Some(here) = make_way(&self.steps, document) {
+            here.set(self.leaf.clone(), Node::Text(String::new()));
+        }
+    }
+
     /// The one way to spell this path.
     pub(super) fn spelling(&self) -> String {
         spelled(&self.steps, &self.leaf)
@@ -139,6 +153,60 @@ impl ScalarPath {
     }
 }
 
+fn silent(steps: &[Step], leaf: &str, document: &Document) -> bool {
+    let mut here = document;
+    for step in steps {
+        here = match (step, step_name(step, here)) {
+            (_, None) => return true,
+            (Step::Into(_), Some(Node::Record(below))) => below,
+            (Step::Select { by, value, .. }, Some(Node::List(items))) => {
+                match items.iter().find(|item| item.text(by) == Some(value)) {
+                    Some(item) => item,
+                    None => return false,
+                }
+            }
+            _ => return false,
+        };
+    }
+    here.get(leaf).is_none()
+}
+
+fn step_name<'d>(step: &Step, here: &'d Document) -> Option<&'d Node> {
+    match step {
+        Step::Into(name) | Step::Select { list: name, .. } => here.get(name),
+    }
+}
+
+/// Goes down, and makes the records and lists on the way, but no items: `None` where one is missing.
+fn make_way<'d>(steps: &[Step], document: &'d mut Document) -> Option<&'d mut Document> {
+    let mut here = document;
+    for step in steps {
+        here = match step {
+            Step::Into(name) => {
+                if !matches!(here.get(name), Some(Node::Record(_))) {
+                    here.set(name.clone(), Node::Record(Document::new()));
+                }
+                match here.get_mut(name) {
+                    Some(Node::Record(below)) => below,
+                    _ => return None,
+                }
+            }
+            Step::Select { list, by, value } => {
+                if !matches!(here.get(list), Some(Node::List(_))) {
+                    here.set(list.clone(), Node::List(Vec::new()));
+                }
+                match here.get_mut(list) {
+                    Some(Node::List(items)) => {
+                        items.iter_mut().find(|item| item.text(by) == Some(value))?
+                    }
+                    _ => return None,
+                }
+            }
+        };
+    }
+    Some(here)
+}
+
 fn spelled(steps: &[Step], leaf: &str) -> String {
     let mut out = String::new();
     for step in steps {
@@ -161,6 +229,27 @@ impl ListPath {
     /// The one way to spell this path.
     pub(super) fn spelling(&self) -> String {
         spelled(&self.steps, &self.leaf)
+    }
+
+    /// As [`ScalarPath::is_silent`].
+    pub(super) fn is_silent(&self, document: &Document) -> bool {
+        silent(&self.steps, &self.leaf, document)
+    }
+
+    /// Puts these items there; nothing where the item that would hold the list is missing.
+    pub(super) fn put(&self, items: Vec<Document>, document: &mut Document) {
+        if let Some(here) = make_way(&self.steps, document) {
+            here.set(self.leaf.clone(), Node::List(items));
+        }
+    }
+
+    /// `Q-SHAPE` where something else than a list stands there.
+    pub(super) fn check(&self, document: &Document) -> Result<(), FieldProblem> {
+        match descend(&self.steps, document).and_then(|here| here.get(&self.leaf)) {
+            None | Some(Node::List(_)) => Ok(()),
+            Some(Node::Text(text)) if text.is_empty() => Ok(()),
+            Some(_) => Err(other_shape()),
+        }
     }
 
     /// The items; none when the list, or something on the way, is absent.

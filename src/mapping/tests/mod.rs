@@ -1,5 +1,6 @@
 //! Tests of whole mappings: the contract's example, the shipped mapping, the errors of the bad-input table, the laws.
 
+mod data_sync;
 mod laws;
 mod load;
 mod records;

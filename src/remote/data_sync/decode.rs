@@ -232,10 +232,17 @@ fn known(kind: &'static Kind, value: Json) -> Result<Node, Refusal> {
     match (kind, value) {
         (Kind::Record(fields), Json::Record(entries)) => Ok(Node::Record(record(fields, entries)?)),
         (Kind::List(fields), value) => list(value, |entries| record(fields, entries)),
-        (Kind::Texts, value) => list(value, |entries| record(&[], entries)),
+        (Kind::Texts, Json::List(items)) if items.iter().all(is_scalar) => {
+            let lines: Result<Vec<String>, Refusal> = items.into_iter().map(scalar).collect();
+            Ok(Node::Text(lines?.join("\n")))
+        }
         (Kind::Constant, Json::Text(text)) => Ok(Node::Text(constant(&text))),
         (_, value) => open(value),
     }
+}
+
+fn is_scalar(value: &Json) -> bool {
+    !matches!(value, Json::List(_) | Json::Record(_))
 }
 
 fn open(value: Json) -> Result<Node, Refusal> {

@@ -7,7 +7,7 @@ use crate::model::{Document, FieldProblem, Node, RemoteId};
 
 use super::decode::{Change, Object};
 use super::message::{Message, Payload, write_text};
-use super::schema::{Field, ITEM, Kind};
+use super::schema::{Field, Kind};
 
 impl Message {
     /// The message that tells of a record. `unique_id` is the engine's number, which rises and stays the same when it is sent again.
@@ -98,7 +98,6 @@ fn node(
                 }
                 match kind {
                     Some(Kind::List(fields)) => record(fields, item, out)?,
-                    Some(Kind::Texts) => write_text(item.text(ITEM).unwrap_or_default(), out),
                     _ => record(&[], item, out)?,
                 }
             }
@@ -129,6 +128,13 @@ fn scalar(
             return Err(problem("Q-BOOL", "true or false"));
         }
         Some(Kind::Integer | Kind::Decimal | Kind::Bool) => out.push_str(text),
+        Some(Kind::Texts) => {
+            for (at, line) in text.split('\n').enumerate() {
+                out.push(if at == 0 { '[' } else { ',' });
+                write_text(line, out);
+            }
+            out.push(']');
+        }
         _ => write_text(text, out),
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(super) enum Kind {
     DateTime,
     Record(&'static [Field]),
     List(&'static [Field]),
-    /// An array of strings; its items are records with the one name [`ITEM`].
+    /// An array of strings, which a document holds as one text, a line each.
     Texts,
 }
 
@@ -438,7 +438,7 @@ pub(super) fn shape(fields: &'static [Field]) -> Shape {
 
 fn of_kind(kind: &'static Kind) -> Shape {
     match kind {
-        Kind::Text | Kind::Constant => Shape::Scalar(Scalar::Text),
+        Kind::Text | Kind::Constant | Kind::Texts => Shape::Scalar(Scalar::Text),
         Kind::Integer | Kind::IntegerText => Shape::Scalar(Scalar::Integer),
         Kind::Decimal | Kind::DecimalText => Shape::Scalar(Scalar::Decimal),
         Kind::Bool | Kind::BoolText => Shape::Scalar(Scalar::Bool),
@@ -446,9 +446,5 @@ fn of_kind(kind: &'static Kind) -> Shape {
         Kind::DateTime => Shape::Scalar(Scalar::DateTime),
         Kind::Record(fields) => shape(fields),
         Kind::List(fields) => Shape::List(Box::new(shape(fields))),
-        Kind::Texts => Shape::List(Box::new(Shape::OpenRecord(vec![(
-            ITEM,
-            Shape::Scalar(Scalar::Text),
-        )]))),
     }
 }
