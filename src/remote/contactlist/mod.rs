@@ -61,7 +61,7 @@ pub use tokens::{
     DEFAULT_RECORD_MAX, DEFAULT_TEXT_MAX, PIECES_PER_ELEMENT,
 };
 pub use transport::{CallLimits, Surroundings};
-pub(in crate::remote) use transport::{check_endpoint, http_client, no_answer};
+pub(in crate::remote) use transport::{Pace, check_endpoint, http_client, no_answer};
 pub use vocabulary::vocabulary;
 
 /// A ContactList site, reached through any [`Calls`].

@@ -77,6 +77,39 @@ pub(super) enum Purpose {
     Write,
 }
 
+/// How often calls are made (`requests_per_second`, `burst`).
+pub(in crate::remote) struct Pace {
+    limiter: Option<Limiter>,
+    around: Arc<dyn Surroundings>,
+}
+
+impl Pace {
+    /// The pace of these limits.
+    pub(in crate::remote) fn new(limits: &CallLimits, around: Arc<dyn Surroundings>) -> Self {
+        let limiter = limits.requests_per_second.map(|rate| {
+            let period = Duration::try_from_secs_f64(1.0 / rate.max(0.001))
+                .unwrap_or(Duration::from_secs(1));
+            let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
+            let quota = Quota::with_period(period.max(Duration::from_nanos(1)))
+                .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+                .allow_burst(burst);
+            RateLimiter::direct_with_clock(quota, SteadyClock(Arc::clone(&around)))
+        });
+        Self { limiter, around }
+    }
+
+    /// Comes back when the next call may be made.
+    pub(in crate::remote) async fn wait_for_turn(&self) {
+        let Some(limiter) = &self.limiter else {
+            return;
+        };
+        while let Err(early) = limiter.check() {
+            let wait = early.wait_time_from(self.around.monotonic());
+            self.around.pause(wait).await;
+        }
+    }
+}
+
 type Limiter = RateLimiter<NotKeyed, InMemoryState, SteadyClock, NoOpMiddleware<Duration>>;
 
 /// The way to one endpoint.
@@ -86,7 +119,7 @@ pub(super) struct Transport {
     endpoint: Url,
     version: SoapVersion,
     max_response: u64,
-    limiter: Option<Limiter>,
+    pace: Pace,
     around: Arc<dyn Surroundings>,
     requests: AtomicU64,
     heard: Mutex<Option<Heard>>,
@@ -121,22 +154,13 @@ impl Transport {
         around: Arc<dyn Surroundings>,
     ) -> Result<Self> {
         check_endpoint("endpoint", &endpoint)?;
-        let limiter = limits.requests_per_second.map(|rate| {
-            let period = Duration::try_from_secs_f64(1.0 / rate.max(0.001))
-                .unwrap_or(Duration::from_secs(1));
-            let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::with_period(period.max(Duration::from_nanos(1)))
-                .unwrap_or(Quota::per_second(NonZeroU32::MIN))
-                .allow_burst(burst);
-            RateLimiter::direct_with_clock(quota, SteadyClock(Arc::clone(&around)))
-        });
         Ok(Self {
             reader: http_client(&endpoint, ca, limits, (32, KEEP_IDLE))?,
             writer: http_client(&endpoint, ca, limits, (0, KEEP_IDLE))?,
             endpoint,
             version,
             max_response: limits.max_response,
-            limiter,
+            pace: Pace::new(limits, Arc::clone(&around)),
             around,
             requests: AtomicU64::new(0),
             heard: Mutex::new(None),
@@ -210,7 +234,7 @@ impl Transport {
         request: reqwest::RequestBuilder,
         max: u64,
     ) -> Result<Received> {
-        self.wait_for_turn().await;
+        self.pace.wait_for_turn().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let started = self.around.monotonic();
         let mut response = request
@@ -286,16 +310,6 @@ impl Transport {
             begun,
             retry_after,
         })
-    }
-
-    async fn wait_for_turn(&self) {
-        let Some(limiter) = &self.limiter else {
-            return;
-        };
-        while let Err(early) = limiter.check() {
-            let wait = early.wait_time_from(self.around.monotonic());
-            self.around.pause(wait).await;
-        }
     }
 
     /// Notes the service's clock.

@@ -14,6 +14,9 @@ mod json;
 mod message;
 pub mod receive;
 mod schema;
+pub mod send;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 use std::path::Path;

@@ -8,7 +8,7 @@ mod custody;
 mod failures;
 mod foreign_tokens;
 mod keys;
-pub(super) mod own_tokens;
+mod own_tokens;
 mod server;
 mod service;
 mod tls;
@@ -26,6 +26,7 @@ pub use custody::{
     GroupLimits,
 };
 pub use own_tokens::TokenKey;
+pub(super) use own_tokens::basic_header;
 pub use server::Receiver;
 pub use service::Received;
 

@@ -9,14 +9,14 @@ mod jwt;
 mod socket;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
+
+pub(super) use crate::remote::data_sync::tests::Clock;
 
 use super::custody::Custody;
 use super::failures::Failures;
@@ -31,47 +31,6 @@ use crate::remote::data_sync::message::{Message, Payload};
 pub(super) const SECRET: &str = "a secret of some length";
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 pub(super) const SAMPLE: &str = include_str!("../../../../tests/data/data_sync/sample.json");
-
-/// A clock that stands until it is told how much has passed.
-pub(super) struct Clock {
-    seconds: AtomicU64,
-    drawn: AtomicU64,
-}
-
-impl Clock {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            seconds: AtomicU64::new(0),
-            drawn: AtomicU64::new(0),
-        })
-    }
-
-    pub(super) fn pass(&self, time: Duration) {
-        self.seconds.fetch_add(time.as_secs(), Ordering::Relaxed);
-    }
-}
-
-impl Surroundings for Clock {
-    fn now(&self) -> DateTime<Utc> {
-        let begin: DateTime<Utc> = "2026-11-24T10:00:00Z".parse().unwrap();
-        begin + chrono::Duration::seconds(self.seconds.load(Ordering::Relaxed) as i64)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::from_secs(1_000 + self.seconds.load(Ordering::Relaxed))
-    }
-
-    fn random(&self, bytes: &mut [u8]) {
-        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = (drawn as usize * 31 + at) as u8;
-        }
-    }
-
-    fn pause(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::ready(()))
-    }
-}
 
 /// Keeps messages in memory, unless it is full.
 #[derive(Default)]
