@@ -22,6 +22,7 @@ mod quarantine;
 mod reseed;
 mod review;
 mod schema;
+mod send_sample;
 mod simulate;
 mod state_move;
 mod status;
@@ -115,7 +116,7 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Version => version::run(output),
         Command::Run => Err(not_in_this_version("run")),
         Command::Enqueue { .. } => Err(not_in_this_version("enqueue")),
-        Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
+        Command::SendSample { bridge } => send_sample::run(config, &bridge, output).await,
         Command::Init { kind } => init::run(kind, config, output),
         Command::Schema { file, sql } => schema::run(file, sql, output),
         Command::Plan { run, exit_code } => plan::run(&global, &run, exit_code, output).await,

@@ -112,7 +112,6 @@ fn commands_of_later_versions_say_so_and_exit_2() {
     for line in [
         "run",
         "enqueue members --all",
-        "send-sample members",
         "simulate data-sync",
         "simulate association-anywhere --listen 127.0.0.1:0",
     ] {
