@@ -144,7 +144,7 @@ impl ForeignTokens {
         if !claims.exp.is_finite() || now > claims.exp + grace {
             return Err(Denied::Token("exp"));
         }
-        if claims.nbf.is_some_and(|nbf| !(now + grace >= nbf)) {
+        if claims.nbf.is_some_and(|nbf| now + grace < nbf) {
             return Err(Denied::Token("nbf"));
         }
         Ok(claims.sub.unwrap_or_default())

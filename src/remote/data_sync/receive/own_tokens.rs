@@ -86,7 +86,7 @@ pub(super) enum Grant {
     /// Unknown client or wrong secret, or neither given.
     BadClient,
     /// Something else than `client_credentials`; the word for the answer.
-    BadGrant(&'static str),
+    BadRequest(&'static str),
 }
 
 impl OwnTokens {
@@ -141,8 +141,8 @@ impl OwnTokens {
         };
         match field("grant_type") {
             Some("client_credentials") => {}
-            Some(_) => return Grant::BadGrant("unsupported_grant_type"),
-            None => return Grant::BadGrant("invalid_request"),
+            Some(_) => return Grant::BadRequest("unsupported_grant_type"),
+            None => return Grant::BadRequest("invalid_request"),
         }
         let printable = |scope: &&str| {
             !scope.is_empty()
@@ -339,7 +339,7 @@ mod tests {
             ("", "invalid_request"),
             ("grant_type=password", "unsupported_grant_type"),
         ] {
-            assert_eq!(ask(&tokens, Some(&good), "", body), Grant::BadGrant(word));
+            assert_eq!(ask(&tokens, Some(&good), "", body), Grant::BadRequest(word));
         }
     }
 

@@ -253,7 +253,7 @@ impl<C: Custody> Service<C> {
                     .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 answer
             }
-            Grant::BadGrant(word) => {
+            Grant::BadRequest(word) => {
                 let body = match word {
                     "invalid_request" => "{\"error\":\"invalid_request\"}",
                     _ => "{\"error\":\"unsupported_grant_type\"}",
