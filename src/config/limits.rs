@@ -341,13 +341,15 @@ mod tests {
 
     #[test]
     fn limits_that_contradict_each_other_are_refused() {
-        let (_, problems) =
-            read("clock_warn: 2h\nmax_text: 1MiB\nmax_response: 2KiB\ntotal_timeout: 1s\n");
+        let (_, problems) = read(
+            "clock_warn: 2h\nmax_text: 1MiB\nmax_response: 2KiB\ntotal_timeout: 1s\nconnections: 8\n",
+        );
         let words = [
             "max_record is larger than max_response",
             "connect_timeout is longer than total_timeout",
             "idle_timeout is longer than total_timeout",
             "clock_warn: is longer than clock_refuse",
+            "connections_per_peer is more than connections",
             "max_text: is larger than max_record",
         ];
         assert_eq!(problems.len(), words.len(), "{problems:?}");

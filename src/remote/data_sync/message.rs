@@ -386,6 +386,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_bytes_are_an_envelope_or_refused(body in proptest::collection::vec(any::<u8>(), 0..40), text in "\\{\"messages\":\\[[\\[\\]{}\",:a-z0-9\\\\]{0,30}\\]\\}") {
+            let _ = read_envelope(&body, &LIMITS);
+            if let Ok(messages) = read_envelope(text.as_bytes(), &LIMITS) {
+                for message in messages {
+                    prop_assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
+                }
+            }
+        }
+
+        #[test]
         fn what_is_kept_is_read_again_and_tells_deliveries_apart(
             texts in proptest::collection::vec("\\PC{0,12}|[\\x00-\\x1f\"\\\\]{0,6}", 4), other in "\\PC{0,4}", json in proptest::bool::ANY,
         ) {

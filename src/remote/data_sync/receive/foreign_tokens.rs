@@ -24,6 +24,8 @@ const TOKEN_MAX: usize = 12 * 1024;
 const KEYS_MAX: usize = 64;
 /// The longest list of keys.
 const KEYS_BYTES_MAX: u64 = 256 * 1024;
+/// An issuer has so long to show its keys: requests wait for them, and a sender does not wait for ever.
+pub(super) const KEYS_TIMEOUT: Duration = Duration::from_secs(5);
 /// After this keys are fetched again, so that one that was taken back stops to count.
 const KEYS_FRESH: Duration = Duration::from_secs(15 * 60);
 /// An issuer that can't be reached does not stop the feed for as long as this.
@@ -168,8 +170,10 @@ impl ForeignTokens {
             .asked
             .is_none_or(|at| now.saturating_sub(at) >= REFRESH_MIN);
         if wanted && rested {
-            known.asked = Some(now);
-            match self.fetch().await {
+            let fetched = self.fetch().await;
+            // After the wait, so that a slow issuer is not asked by each of those that waited, one after the other.
+            known.asked = Some(self.around.monotonic());
+            match fetched {
                 Ok(keys) => {
                     known.keys = Arc::new(keys);
                     known.fetched = Some(now);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::custody::Custody;
 use super::failures::{Failures, network};
-use super::foreign_tokens::ForeignTokens;
+use super::foreign_tokens::{ForeignTokens, KEYS_TIMEOUT};
 use super::own_tokens::{OwnTokens, TokenKey};
 use super::service::{Gate, Received, Service};
 use super::tls::Identity;
@@ -188,12 +188,9 @@ fn gate(
             ca,
         } => {
             let ca = super::super::read_ca("tokens.ca", ca.as_deref())?;
-            let http = Http::new(
-                "tokens.jwks_url",
-                jwks_url.clone(),
-                ca.as_deref(),
-                &limits.calls,
-            )?;
+            let mut calls = limits.calls;
+            calls.total_timeout = calls.total_timeout.min(KEYS_TIMEOUT);
+            let http = Http::new("tokens.jwks_url", jwks_url.clone(), ca.as_deref(), &calls)?;
             Gate::Foreign(ForeignTokens::new(
                 issuer.clone(),
                 audience.clone(),

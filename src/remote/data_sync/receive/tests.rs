@@ -546,6 +546,59 @@ async fn guessing_at_the_token_endpoint_is_slow_and_stops_no_job() {
     assert_eq!(large.status, 413);
 }
 
+#[tokio::test]
+async fn i10_no_log_holds_a_value_or_a_secret_at_any_level() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // This test's one thread, on which the connections run, too.
+    let guard = tracing::subscriber::set_default(subscriber);
+    let desk = Desk::new();
+    let token = desk.token().await;
+    let canary = body("Canary", "{\"customerID\":\"Canary\"}");
+    assert_eq!(desk.post(&token, &canary).await.status, 200);
+    assert_eq!(desk.post("Canary", &canary).await.status, 401);
+    assert_eq!(desk.post(&token, "{\"Canary\":[]}").await.status, 400);
+    assert_eq!(
+        desk.post(&token, "{\"messages\":[],\"Canary\":1,\"Canary\":2}")
+            .await
+            .status,
+        400
+    );
+    desk.kept.full.store(true, Ordering::Relaxed);
+    assert_eq!(desk.post(&token, &canary).await.status, 503);
+    let header = basic_header("orce", "Canary");
+    let head = format!("POST /oauth2/token HTTP/1.1\r\nAuthorization: {}", *header);
+    assert_eq!(
+        desk.send(&head, "grant_type=client_credentials")
+            .await
+            .status,
+        401
+    );
+    drop(guard);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for code in ["E-HOOK-AUTH", "E-HOOK-ENVELOPE", "E-DISK"] {
+        assert!(log.contains(code), "nothing was logged of {code}: {log}");
+    }
+    for private in ["Canary", "Q2FuYXJ5", SECRET, token.as_str(), &header[6..]] {
+        assert!(!log.contains(private), "{private}: {log}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn h74_at_the_stop_the_answer_that_is_due_still_comes() {
     let desk = Desk::new();
