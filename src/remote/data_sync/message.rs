@@ -200,7 +200,7 @@ impl Message {
             payload: Payload::Missing,
         };
         if !raw.trim_start().starts_with('{') {
-            message.payload = Payload::Json(raw.to_owned());
+            message.payload = payload(raw.trim());
             return Ok(message);
         }
         let Parts::Record(entries) = json::parts(raw, NAMES_MAX)? else {

@@ -548,25 +548,8 @@ async fn guessing_at_the_token_endpoint_is_slow_and_stops_no_job() {
 
 #[tokio::test]
 async fn i10_no_log_holds_a_value_or_a_secret_at_any_level() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    // This test's one thread, on which the connections run, too.
-    let guard = tracing::subscriber::set_default(subscriber);
+    // The connections run on this thread, too.
+    let log = crate::captured_log::CapturedLog::start();
     let desk = Desk::new();
     let token = desk.token().await;
     let canary = body("Canary", "{\"customerID\":\"Canary\"}");
@@ -589,8 +572,7 @@ async fn i10_no_log_holds_a_value_or_a_secret_at_any_level() {
             .status,
         401
     );
-    drop(guard);
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.end();
     for code in ["E-HOOK-AUTH", "E-HOOK-ENVELOPE", "E-DISK"] {
         assert!(log.contains(code), "nothing was logged of {code}: {log}");
     }
