@@ -48,7 +48,7 @@ pub struct Received {
     pub denied: AtomicU64,
     /// Requests refused because of what they are (400, 404, 405, 408, 413).
     pub refused: AtomicU64,
-    /// Requests whose messages could not be kept (503).
+    /// Requests whose messages could not be kept, or whose token nobody could verify for want of keys (503).
     pub unkept: AtomicU64,
 }
 
