@@ -8,6 +8,8 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+mod captured_log;
 pub mod cli;
 pub mod config;
 pub mod local;

@@ -153,12 +153,10 @@ pub enum Command {
     },
     /// Force customers into the queue (Association Anywhere)
     Enqueue(EnqueueArgs),
-    /// Post the sample message
-    #[command(hide = true)]
+    /// Post the sample message of a data-sync bridge that sends, and say what came back
     SendSample {
-        /// The rest of the line
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
+        /// Which bridge
+        bridge: String,
     },
     /// A CRM of that kind on loopback, with seeded people and switchable faults
     Simulate {

@@ -23,6 +23,7 @@ mod quarantine;
 mod reseed;
 mod review;
 mod schema;
+mod send_sample;
 mod simulate;
 mod site;
 mod state_move;
@@ -117,7 +118,7 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Version => version::run(output),
         Command::Run => Err(not_in_this_version("run")),
         Command::Enqueue(args) => enqueue::run(&global, &args, output).await,
-        Command::SendSample { .. } => Err(not_in_this_version("send-sample")),
+        Command::SendSample { bridge } => send_sample::run(config, &bridge, output).await,
         Command::Init { kind } => init::run(kind, config, output),
         Command::Schema { file, sql } => schema::run(file, sql, output),
         Command::Plan { run, exit_code } => plan::run(&global, &run, exit_code, output).await,

@@ -22,7 +22,7 @@ pub(super) const RECEIVE_KEYS: &[&str] = &[
     "order",
 ];
 /// The keys of `tokens:`.
-pub(super) const TOKEN_KEYS: &[&str] = &["issuer", "audience", "jwks_url"];
+pub(super) const TOKEN_KEYS: &[&str] = &["issuer", "audience", "jwks_url", "ca"];
 /// The keys of `tls:`.
 pub(super) const TLS_KEYS: &[&str] = &["certificate", "key"];
 /// The keys of `send:`.
@@ -61,6 +61,8 @@ pub enum Callers {
         audience: String,
         /// Where its keys are published.
         jwks_url: Url,
+        /// A certificate authority for that address, beside those of the system.
+        ca: Option<PathBuf>,
     },
 }
 
@@ -134,7 +136,7 @@ fn read_receive(context: &Context<'_>, value: &Value<'_>) -> Option<ReceiveSetti
         .map_or(Some("/oauth2/token".to_owned()), |v| url_path(&v));
     let callers = match (map.optional("clients"), map.optional("tokens")) {
         (Some(clients), None) => read_clients(context, &clients),
-        (None, Some(tokens)) => read_tokens(&tokens),
+        (None, Some(tokens)) => read_tokens(context, &tokens),
         (Some(_), Some(tokens)) => tokens.invalid("give either clients or tokens, not both"),
         (None, None) => {
             value.report("E-CFG-KEY", "key \"clients\" (or \"tokens\") is missing");
@@ -199,7 +201,7 @@ fn read_clients(context: &Context<'_>, value: &Value<'_>) -> Option<Callers> {
         .map(Callers::Clients)
 }
 
-fn read_tokens(value: &Value<'_>) -> Option<Callers> {
+fn read_tokens(context: &Context<'_>, value: &Value<'_>) -> Option<Callers> {
     let map = value.map(TOKEN_KEYS)?;
     let text = |key| {
         map.required(key)
@@ -207,10 +209,12 @@ fn read_tokens(value: &Value<'_>) -> Option<Callers> {
     };
     let (issuer, audience) = (text("issuer"), text("audience"));
     let jwks_url = map.required("jwks_url").and_then(|v| web_address(&v));
+    let ca = map.optional("ca").and_then(|v| context.existing_file(&v));
     Some(Callers::Tokens {
         issuer: issuer?,
         audience: audience?,
         jwks_url: jwks_url?,
+        ca,
     })
 }
 

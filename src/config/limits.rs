@@ -246,6 +246,27 @@ limits! {
     rows_per_transaction: u32 = DEFAULT_ROWS_PER_TRANSACTION, 1000, Whole(1, 100_000);
     /// How long to wait for a lock that another program holds on the database.
     lock_wait: Duration = DEFAULT_LOCK_WAIT, Duration::from_millis(30 * SECOND), Time(0, HOUR);
+    /// The longest body that is received (data-sync); longer is answered with 413. A transaction of many lines has a few MB.
+    max_body: u64 = DEFAULT_MAX_BODY, 10 * MIB, Size(KIB, GIB);
+    /// Messages in one body that is received; ORCE sends one.
+    max_messages: u32 = DEFAULT_MAX_MESSAGES, 500, Whole(1, 100_000);
+    /// The deepest nesting of a body that is received, and of a payload; ours need about ten levels.
+    json_depth: u32 = DEFAULT_JSON_DEPTH, 32, Whole(8, 100);
+    /// How long the head of a request may take, and the handshake before it; slower is answered with 408.
+    head_timeout: Duration = DEFAULT_HEAD_TIMEOUT, Duration::from_millis(5 * SECOND), Time(100, 10 * MINUTE);
+    /// How long the body of a request may take; slower is answered with 408.
+    body_timeout: Duration = DEFAULT_BODY_TIMEOUT, Duration::from_millis(15 * SECOND), Time(100, HOUR);
+    /// Connections that are served at a time; further ones wait. ORCE posts one message after the other.
+    connections: u32 = DEFAULT_CONNECTIONS, 64, Whole(1, 10_000);
+    /// Connections of one address; further ones are closed. Behind a proxy all callers have its address.
+    connections_per_peer: u32 = DEFAULT_CONNECTIONS_PER_PEER, 16, Whole(1, 10_000);
+    /// Refused credentials of one address in a minute, after which its attempts to get a token are refused unseen until the
+    /// minute is over. A program with the right secret never fails; ten leave room for a person who tries.
+    auth_failures: u32 = DEFAULT_AUTH_FAILURES, 10, Whole(1, 10_000);
+    /// How long a token that we give out is valid: longer than a Data Sync job runs.
+    token_lifetime: Duration = DEFAULT_TOKEN_LIFETIME, Duration::from_millis(HOUR), Time(MINUTE, 7 * DAY);
+    /// How long past its expiry a token is still accepted, for clocks that differ.
+    token_grace: Duration = DEFAULT_TOKEN_GRACE, Duration::from_millis(MINUTE), Time(0, HOUR);
     /// Records in quarantine from which on every report says so loudly.
     quarantine_loud: u32 = DEFAULT_QUARANTINE_LOUD, 100, Whole(1, 10_000_000);
 }
@@ -262,6 +283,9 @@ impl Limits {
         };
         if self.clock_warn > self.clock_refuse {
             refuse("clock_warn", "is longer than clock_refuse");
+        }
+        if self.connections_per_peer > self.connections {
+            refuse("connections_per_peer", "is more than connections");
         }
         if self.max_text > self.max_record {
             refuse("max_text", "is larger than max_record");
@@ -320,13 +344,15 @@ mod tests {
 
     #[test]
     fn limits_that_contradict_each_other_are_refused() {
-        let (_, problems) =
-            read("clock_warn: 2h\nmax_text: 1MiB\nmax_response: 2KiB\ntotal_timeout: 1s\n");
+        let (_, problems) = read(
+            "clock_warn: 2h\nmax_text: 1MiB\nmax_response: 2KiB\ntotal_timeout: 1s\nconnections: 8\n",
+        );
         let words = [
             "max_record is larger than max_response",
             "connect_timeout is longer than total_timeout",
             "idle_timeout is longer than total_timeout",
             "clock_warn: is longer than clock_refuse",
+            "connections_per_peer is more than connections",
             "max_text: is larger than max_record",
         ];
         assert_eq!(problems.len(), words.len(), "{problems:?}");

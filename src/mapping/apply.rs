@@ -7,7 +7,9 @@
 //!
 //! Pure, total and without logging: it sees values.
 
-use crate::model::{Canonical, Cell, ColumnKind, DateStyle, Document, FieldProblem, Scalar};
+use crate::model::{
+    Absence, Canonical, Cell, ColumnKind, DateStyle, Document, FieldProblem, Scalar,
+};
 
 use super::convert;
 use super::lens::ScalarPath;
@@ -23,7 +25,7 @@ impl Mapping {
         self.rules
             .iter()
             .map(|rule| {
-                if self.partial && rule.is_silent(document) {
+                if rule.is_silent(document, self.absence) {
                     return Err(FieldProblem::silence());
                 }
                 rule.read(document, &self.dates)
@@ -89,9 +91,9 @@ impl Mapping {
 
 impl Rule {
     /// Whether the value can't be told, because a part that it may come from was not handed over.
-    fn is_silent(&self, document: &Document) -> bool {
+    fn is_silent(&self, document: &Document, absence: Absence) -> bool {
         for path in self.paths() {
-            if document.get(path.top()).is_none() {
+            if path.is_silent(document, absence) {
                 return true;
             }
             let decides = matches!(self.source, Source::Paths { .. })
@@ -119,9 +121,14 @@ impl Rule {
         match &self.source {
             Source::Paths { paths, .. } => {
                 for path in paths {
-                    let Some(text) = path.read(document).filter(|text| !text.is_empty()) else {
+                    let Some(text) = path.read(document) else {
+                        // Something of another shape there is no empty value: that would clear the column.
+                        path.check(document)?;
                         continue;
                     };
+                    if text.is_empty() {
+                        continue;
+                    }
                     let value = self.interpret(path.scalar(), text, dates)?;
                     if value.is_some() {
                         return Ok(value);

@@ -24,7 +24,7 @@ impl Mapping {
         self.children
             .iter()
             .map(|rule| {
-                if self.partial && document.get(rule.list.top()).is_none() {
+                if rule.list.is_silent(document, self.absence) {
                     return Ok(None);
                 }
                 rule.parts(document, &self.dates).map(Some)
@@ -39,6 +39,7 @@ impl ChildRule {
         document: &Document,
         dates: &DateStyle,
     ) -> Result<Vec<ChildPart>, FieldProblem> {
+        self.list.check(document)?;
         let items = self.list.items(document);
         if items.len() > CHILD_PARTS_MAX {
             return Err(FieldProblem {

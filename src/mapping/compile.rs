@@ -150,7 +150,7 @@ impl Compiler<'_> {
             children: children.into_iter().map(|(rule, _)| rule).collect(),
             rules,
             dates: self.vocabulary.dates.clone(),
-            partial: self.vocabulary.partial,
+            absence: self.vocabulary.absence,
             file: file.to_owned(),
             addressing: Addressing {
                 external_id: self.vocabulary.external_id,

@@ -201,6 +201,8 @@ pub(super) fn checked_text(
             "a character that the service's messages can't carry",
         )),
         Scalar::Integer => integer(value.trim()),
+        Scalar::Decimal => decimal(value.trim()),
+        Scalar::Date => dates::date_from_remote(value, style)?.ok_or_else(dates::not_a_date),
         Scalar::Bool => Ok(if boolean(value.trim())? == "1" {
             "true".to_owned()
         } else {
@@ -220,7 +222,7 @@ fn is_xml(c: char) -> bool {
 /// What stands for "nothing" in a value of this kind; `Q-EMPTY` where the service has no word for it.
 pub(super) fn nothing(scalar: Scalar, style: &DateStyle) -> Result<String, FieldProblem> {
     match scalar {
-        Scalar::Text => Ok(String::new()),
+        Scalar::Text | Scalar::Decimal | Scalar::Date => Ok(String::new()),
         Scalar::DateTime => Ok(style.sentinel.unwrap_or_default().to_owned()),
         Scalar::Integer | Scalar::Bool => Err(problem(
             "Q-EMPTY",
@@ -242,10 +244,12 @@ mod tests {
         ColumnKind::Date,
         ColumnKind::DateTime,
     ];
-    const SCALARS: [Scalar; 4] = [
+    const SCALARS: [Scalar; 6] = [
         Scalar::Text,
         Scalar::Integer,
         Scalar::Bool,
+        Scalar::Decimal,
+        Scalar::Date,
         Scalar::DateTime,
     ];
 
@@ -326,6 +330,12 @@ mod tests {
             (Text, Scalar::Bool, "yes", Ok("true")),
             (Text, Scalar::Bool, "x", Err("Q-BOOL")),
             (Text, Scalar::DateTime, "x", Err("Q-DATE")),
+            (Text, Scalar::Decimal, " 01.50", Ok("1.5")),
+            (Text, Scalar::Decimal, "1,5", Err("Q-NUMBER")),
+            (Text, Scalar::Date, "1951-02-11T10:00:00", Ok("1951-02-11")),
+            (Text, Scalar::Date, "x", Err("Q-DATE")),
+            (Decimal, Scalar::Decimal, "1.5", Ok("1.5")),
+            (Date, Scalar::Date, "1951-02-11", Ok("1951-02-11")),
             (Bool, Scalar::Bool, "1", Ok("true")),
             (Bool, Scalar::Bool, "0", Ok("false")),
             (Bool, Scalar::Text, "1", Ok("1")),
@@ -361,7 +371,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_settles_in_one_step(
-            text in "\\PC{0,20}|[0-9+.-]{0,12}|[0-9TZ: -]{0,25}|[a-z]{0,5}", kind in 0..6usize, scalar in 0..4usize,
+            text in "\\PC{0,20}|[0-9+.-]{0,12}|[0-9TZ: -]{0,25}|[a-z]{0,5}", kind in 0..6usize, scalar in 0..6usize,
         ) {
             let (kind, scalar, style) = (KINDS[kind], SCALARS[scalar], style());
             if let Ok(value) = from_remote(kind, scalar, &text, &style, true) {
@@ -371,6 +381,8 @@ mod tests {
                 prop_assert_eq!(from_text(kind, &value, &style, true), Ok(Some(value.clone())));
                 let fits = kind != ColumnKind::Text
                     && (scalar == Scalar::Text
+                        || (scalar, kind) == (Scalar::Decimal, ColumnKind::Decimal)
+                        || (scalar, kind) == (Scalar::Date, ColumnKind::Date)
                         || (scalar == Scalar::DateTime && matches!(kind, ColumnKind::Date | ColumnKind::DateTime)));
                 if fits && let Ok(written) = to_remote(kind, scalar, &value, &style) {
                     prop_assert_eq!(from_remote(kind, scalar, &written, &style, true), Ok(Some(value)));

@@ -312,6 +312,12 @@ fn write(wall: NaiveDateTime, style: &DateStyle) -> Result<String, FieldProblem>
             let text = instant_text(wall)?;
             out.push_str(text.trim_end_matches('Z'));
         }
+        // One that shows the offset needs the instant; in a repeated hour that is the earlier one, as everywhere here.
+        Some(format) if format.contains('z') => {
+            let utc = to_utc(wall, style.zone).ok_or_else(not_a_date)?;
+            let time = style.zone.from_utc_datetime(&utc).fixed_offset();
+            write!(out, "{}", time.format(format)).map_err(|_| not_a_date())?;
+        }
         // A format that chrono does not know ends as an error here, never as a panic.
         Some(format) => write!(out, "{}", wall.format(format)).map_err(|_| not_a_date())?,
     }
@@ -525,6 +531,26 @@ mod tests {
                 .unwrap()
                 .as_deref(),
             Some("9999-12-30T13:00:00Z")
+        );
+    }
+
+    #[test]
+    fn a_format_with_an_offset_shows_it() {
+        let mut style = style(Australia::Sydney);
+        style.formats = vec!["%Y-%m-%dT%H:%M:%S%z".into()];
+        for (utc, written) in [
+            ("2026-01-09T13:00:00Z", "2026-01-10T00:00:00+1100"),
+            ("2026-07-09T14:00:00Z", "2026-07-10T00:00:00+1000"),
+        ] {
+            assert_eq!(datetime_to_remote(utc, &style).unwrap(), written);
+            let read = datetime_from_remote(written, &style, true).unwrap();
+            assert_eq!(read.as_deref(), Some(utc));
+        }
+        assert_eq!(
+            datetime_from_remote("2017-11-07T12:54:22+0530", &style, true)
+                .unwrap()
+                .as_deref(),
+            Some("2017-11-07T07:24:22Z")
         );
     }
 

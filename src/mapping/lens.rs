@@ -3,7 +3,7 @@
 //! Reading takes the first item of a list that fits its selector; writing goes to that same item, and creates it with the
 //! selector's value where it is missing. So what was put is what is got, and putting what was got changes nothing.
 
-use crate::model::{Document, FieldProblem, Name, Node, Scalar, Shape};
+use crate::model::{Absence, Document, FieldProblem, Name, Node, Scalar, Shape};
 
 /// A step that leads down to the record in which a path ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,20 @@ impl ScalarPath {
     /// The text at the end: `None` when it, or something on the way, is absent.
     pub(super) fn read<'d>(&self, document: &'d Document) -> Option<&'d str> {
         descend(&self.steps, document)?.text(&self.leaf)
+    }
+
+    /// Whether the document says nothing about this place: a name on the way is wholly absent. An item that a list does not
+    /// hold is no such name; the list says that there is none.
+    pub(super) fn is_silent(&self, document: &Document, absence: Absence) -> bool {
+        silent(&self.steps, &self.leaf, document, absence)
+    }
+
+    /// Makes an empty text at the end, so that it is said that nothing stands there; whatever stood there goes. Items of lists are
+    /// not made: the list without them says it.
+    pub(super) fn lay_out(&self, document: &mut Document) {
+        if let Some(here) = make_way(&self.steps, document) {
+            here.set(self.leaf.clone(), Node::Text(String::new()));
+        }
     }
 
     /// The one way to spell this path.
@@ -159,6 +173,66 @@ fn items<'d>(document: &'d Document, name: &str) -> &'d [Document] {
     }
 }
 
+/// Whether the document says nothing of what stands at the end.
+fn silent(steps: &[Step], leaf: &str, document: &Document, absence: Absence) -> bool {
+    match absence {
+        Absence::Empty => return false,
+        Absence::SilentSections => return document.get(top(steps, leaf)).is_none(),
+        Absence::SilentNames => {}
+    }
+    let mut here = document;
+    for step in steps {
+        here = match (step, step_name(step, here)) {
+            (_, None) => return true,
+            (Step::Into(_), Some(Node::Record(below))) => below,
+            (Step::Select { by, value, .. }, Some(Node::List(items))) => {
+                match items.iter().find(|item| item.text(by) == Some(value)) {
+                    Some(item) => item,
+                    None => return false,
+                }
+            }
+            _ => return false,
+        };
+    }
+    here.get(leaf).is_none()
+}
+
+fn step_name<'d>(step: &Step, here: &'d Document) -> Option<&'d Node> {
+    match step {
+        Step::Into(name) | Step::Select { list: name, .. } => here.get(name),
+    }
+}
+
+/// Goes down, and makes the records and lists on the way, but no items: `None` where one is missing.
+fn make_way<'d>(steps: &[Step], document: &'d mut Document) -> Option<&'d mut Document> {
+    let mut here = document;
+    for step in steps {
+        here = match step {
+            Step::Into(name) => {
+                if !matches!(here.get(name), Some(Node::Record(_))) {
+                    here.set(name.clone(), Node::Record(Document::new()));
+                }
+                match here.get_mut(name) {
+                    Some(Node::Record(below)) => below,
+                    _ => return None,
+                }
+            }
+            Step::Select { list, by, value } => {
+                if !matches!(here.get(list), Some(Node::List(_))) {
+                    here.set(list.clone(), Node::List(Vec::new()));
+                }
+                match here.get_mut(list) {
+                    Some(Node::List(items)) => {
+                        items.iter_mut().find(|item| item.text(by) == Some(value))?
+                    }
+                    _ => return None,
+                }
+            }
+        };
+    }
+    Some(here)
+}
+
 fn spelled(steps: &[Step], leaf: &str) -> String {
     let mut out = String::new();
     for step in steps {
@@ -186,6 +260,27 @@ impl ListPath {
     /// The name with which the path begins.
     pub(super) fn top(&self) -> &str {
         top(&self.steps, &self.leaf)
+    }
+
+    /// As [`ScalarPath::is_silent`].
+    pub(super) fn is_silent(&self, document: &Document, absence: Absence) -> bool {
+        silent(&self.steps, &self.leaf, document, absence)
+    }
+
+    /// Puts these items there; nothing where the item that would hold the list is missing.
+    pub(super) fn put(&self, items: Vec<Document>, document: &mut Document) {
+        if let Some(here) = make_way(&self.steps, document) {
+            here.set(self.leaf.clone(), Node::List(items));
+        }
+    }
+
+    /// `Q-SHAPE` where something else than a list stands there.
+    pub(super) fn check(&self, document: &Document) -> Result<(), FieldProblem> {
+        match descend(&self.steps, document).and_then(|here| here.get(&self.leaf)) {
+            None | Some(Node::List(_)) => Ok(()),
+            Some(Node::Text(text)) if text.is_empty() => Ok(()),
+            Some(_) => Err(other_shape()),
+        }
     }
 
     /// The items; none when the list, or something on the way, is absent.

@@ -2,13 +2,14 @@
 //!
 //! A mapping is read (`file`), held against the vocabulary of its kind of remote (`compile`, with `sources`, `typing`,
 //! `parts` and `collisions`), tried against its round-trip
-//! laws (`laws`) and then applied to records (`apply`, `children`). It is pure: no clock, no randomness, no store, no
+//! laws (`laws`) and then applied to records (`apply`, `children`, and `compose` for whole ones). It is pure: no clock, no randomness, no store, no
 //! network; and it logs nothing, because it sees values. It must not know links, bases or policies beyond naming them.
 
 mod apply;
 mod children;
 mod collisions;
 mod compile;
+mod compose;
 mod convert;
 mod dates;
 mod email;

@@ -108,7 +108,7 @@ impl Written {
             Shape::Scalar(scalar) => *scalar,
             Shape::Open => Scalar::Text,
             Shape::List(item) => return Err(self.needs_selector(&last.name, item)),
-            Shape::Record(names) | Shape::Extensible(names) => {
+            Shape::Record(names) | Shape::OpenRecord(names) => {
                 return Err(format!(
                     "\"{}\" is a record, not a value; name one of {}",
                     self.spelling(),
@@ -144,7 +144,7 @@ impl Written {
         for segment in way {
             let (name, below) = child(here, &segment.name)?;
             match (&segment.selector, below) {
-                (None, Shape::Record(_) | Shape::Extensible(_)) => {
+                (None, Shape::Record(_) | Shape::OpenRecord(_)) => {
                     steps.push(Step::Into(name));
                     here = below;
                 }
@@ -161,7 +161,7 @@ impl Written {
                     here = below;
                 }
                 (None, Shape::List(item)) => return Err(self.needs_selector(&segment.name, item)),
-                (Some(_), Shape::Record(_) | Shape::Extensible(_)) => {
+                (Some(_), Shape::Record(_) | Shape::OpenRecord(_)) => {
                     return Err(format!(
                         "\"{}\" is no list, so it takes no selector",
                         segment.name
@@ -180,7 +180,7 @@ impl Written {
 
     fn needs_selector(&self, name: &str, item: &Shape) -> String {
         let by = match item {
-            Shape::Record(names) | Shape::Extensible(names) => {
+            Shape::Record(names) | Shape::OpenRecord(names) => {
                 names.first().map_or("name", |(name, _)| *name)
             }
             _ => "name",
@@ -214,7 +214,7 @@ fn child<'s>(shape: &'s Shape, name: &str) -> Result<(Name, &'s Shape), String> 
                     None => format!("\"{name}\" is not known here; known are {}", listed(names)),
                 },
             ),
-        Shape::Extensible(names) => match names.iter().find(|(known, _)| *known == name) {
+        Shape::OpenRecord(names) => match names.iter().find(|(known, _)| *known == name) {
             Some((known, below)) => Ok((Name::Borrowed(*known), below)),
             // Known names are always spelled in one way, so another spelling would never be found.
             None => match names
@@ -244,7 +244,7 @@ fn select(list: Name, by: &str, value: &str, item: &Shape) -> Result<Step, Strin
             .map_err(|_| format!("\"{by}\" is a whole number, so it can't select \"{value}\""))?
             .to_string(),
         Shape::Scalar(_) | Shape::Open => value.to_owned(),
-        Shape::Record(_) | Shape::Extensible(_) | Shape::List(_) => {
+        Shape::Record(_) | Shape::OpenRecord(_) | Shape::List(_) => {
             return Err(format!("\"{by}\" is not a value"));
         }
     };
@@ -375,6 +375,27 @@ mod tests {
             "Q-SHAPE"
         );
         assert_eq!(document, before);
+    }
+
+    #[test]
+    fn an_open_record_types_what_it_knows_and_takes_what_it_does_not() {
+        let item = Shape::OpenRecord(vec![("kind", Shape::Scalar(Scalar::Integer))]);
+        let shape = Shape::OpenRecord(vec![("lists", Shape::List(Box::new(item)))]);
+        let scalar = |text: &str| {
+            let written = Written::parse(text).unwrap();
+            written.to_scalar(&shape).map(|path| path.scalar())
+        };
+        assert_eq!(scalar("lists[kind=1].kind"), Ok(Scalar::Integer));
+        assert_eq!(scalar("lists[kind=1].other.more"), Ok(Scalar::Text));
+        assert_eq!(scalar("others[a=b].c"), Ok(Scalar::Text));
+        for (path, says) in [
+            ("Lists[kind=1].kind", "is spelled \"lists\""),
+            ("lists[kind=x].kind", "whole number"),
+            ("lists", "lists[kind=…]"),
+            ("lists[kind=1].kind.x", "nothing stands below"),
+        ] {
+            assert!(scalar(path).unwrap_err().contains(says), "{path}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Canonical, ColumnKind, ConflictPolicy, DateStyle, Direction, Layout, Scalar};
+use crate::model::{
+    Absence, Canonical, ColumnKind, ConflictPolicy, DateStyle, Direction, Layout, Scalar,
+};
 
 use super::lens::{ListPath, ScalarPath};
 use super::normalize::Normalize;
@@ -22,8 +24,8 @@ pub struct Mapping {
     pub children: Vec<ChildRule>,
     pub(super) rules: Vec<Rule>,
     pub(super) dates: DateStyle,
-    /// See `Vocabulary::partial`.
-    pub(super) partial: bool,
+    /// What an absent name means.
+    pub(super) absence: Absence,
     /// The file's name, for messages.
     pub(super) file: String,
     pub(super) addressing: Addressing,

@@ -161,13 +161,15 @@ fn clash(spec: &FieldSpec, scalar: Scalar, pushes: bool) -> Option<String> {
         Scalar::Text => return None,
         Scalar::Integer => ("holds a whole number", "integer"),
         Scalar::Bool => ("holds true or false", "bool"),
+        Scalar::Decimal => ("holds a number with a fraction", "decimal"),
+        Scalar::Date => ("holds a date", "date"),
         Scalar::DateTime => ("holds a date with its time", "date or datetime"),
     };
     let fine = match (scalar, spec.kind) {
         (Scalar::DateTime, _) if spec.values.is_some() => false,
         (_, _) if spec.values.is_some() => true,
         (Scalar::Integer, Integer | Decimal | Bool) => true,
-        (Scalar::Bool, Bool) => true,
+        (Scalar::Bool, Bool) | (Scalar::Decimal, Decimal) | (Scalar::Date, Date) => true,
         (Scalar::DateTime, Date | DateTime) => true,
         // Read as it stands; written, any text could stand there, and one wrong one has a whole batch refused.
         (_, Text) => !pushes,

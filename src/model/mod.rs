@@ -21,4 +21,4 @@ pub use policy::{ConflictPolicy, DeletePolicy, Direction, Threshold};
 pub use record::{BadRecord, Canonical, Cell, FieldProblem, RemoteItem, RemoteRecord};
 pub use time::{Signal, Stamp, World};
 pub use vault::Vault;
-pub use vocabulary::{DateStyle, Mirror, Scalar, Shape, Vocabulary};
+pub use vocabulary::{Absence, DateStyle, Mirror, Scalar, Shape, Vocabulary};

@@ -13,6 +13,10 @@ pub enum Scalar {
     Integer,
     /// `true` or `false`.
     Bool,
+    /// A number with a fraction, in its digits.
+    Decimal,
+    /// A date without a time, as `YYYY-MM-DD`.
+    Date,
     /// A point in time or a date, written in the [`DateStyle`] of the vocabulary.
     DateTime,
 }
@@ -24,8 +28,8 @@ pub enum Shape {
     Scalar(Scalar),
     /// A record with exactly these names, in the order of the wire.
     Record(Vec<(&'static str, Shape)>),
-    /// A record in which these names are known, and others may stand beside them, which are open.
-    Extensible(Vec<(&'static str, Shape)>),
+    /// A record with these names, in the order of the wire, and perhaps others, below which anything may stand.
+    OpenRecord(Vec<(&'static str, Shape)>),
     /// Items of one shape.
     List(Box<Shape>),
     /// Known to exist, but not described: any path below is allowed, and its scalars are text.
@@ -52,6 +56,18 @@ pub struct Mirror {
     pub other: &'static str,
 }
 
+/// What it means that a name is not in a document (user contract, section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Records come whole: what is absent is empty.
+    Empty,
+    /// Records may come in sections: a name that is absent at the top says nothing, and what was asked for and is empty stands
+    /// there empty.
+    SilentSections,
+    /// Any name that is absent says nothing, and null is empty.
+    SilentNames,
+}
+
 /// Everything that mapping must know about a kind of remote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
@@ -73,7 +89,6 @@ pub struct Vocabulary {
     pub mirrors: Vec<Mirror>,
     /// Whether the service can be written to.
     pub writable: bool,
-    /// A document may hold a part of the record alone: a name that is absent at its top says nothing, while what was handed
-    /// over and is empty stands there empty.
-    pub partial: bool,
+    /// What an absent name means.
+    pub absence: Absence,
 }

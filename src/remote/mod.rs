@@ -7,6 +7,7 @@ use crate::model::{Document, Error, RemoteId, RemoteItem, Result, Stamp, Vocabul
 
 pub mod association_anywhere;
 pub mod contactlist;
+pub mod data_sync;
 pub mod http;
 mod queue;
 mod redact;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the SOAP stacks of other make that the tests use into target/foreign: zeep (Python) and soap (Node).
+# Installs the stacks of other make that the tests use into target/foreign: zeep (Python), soap and oidc-provider (Node).
 # Does nothing when they are there already. Needs python3 with venv, node and npm, and the package indexes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -34,4 +34,12 @@ if ! fresh node package.json package-lock.json || [[ ! -d $place/node/node_modul
     cp package.json package-lock.json "$place/node/"
     (cd "$place/node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     cat package.json package-lock.json >"$place/node.stamp"
+fi
+
+if ! fresh idp idp/package.json idp/package-lock.json || [[ ! -d $place/idp/node_modules/oidc-provider ]]; then
+    rm -rf "$place/idp" "$place/idp.stamp"
+    mkdir -p "$place/idp"
+    cp idp/package.json idp/package-lock.json "$place/idp/"
+    (cd "$place/idp" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+    cat idp/package.json idp/package-lock.json >"$place/idp.stamp"
 fi

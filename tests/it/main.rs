@@ -9,6 +9,7 @@
 //! - `crm_records`: one record that can not be taken, among others that can
 //! - `crm_tls`: certificates
 //! - `foreign_sync`: the whole bridge against a SOAP server of another make
+//! - `data_sync`: both ends of Data Sync through the public API, with an OAuth2 server of another make
 //! - `disk`: full and read-only disks
 //! - `guards`: what stops a run before anything is written
 //! - `kill`: runs that are killed at random moments
@@ -22,6 +23,7 @@ mod contactlist_wire;
 mod crm_answers;
 mod crm_records;
 mod crm_tls;
+mod data_sync;
 mod disk;
 mod foreign;
 mod foreign_sync;

@@ -375,7 +375,7 @@ pub fn vocabulary() -> Vocabulary {
         guarded: Vec::new(),
         mirrors: Vec::new(),
         writable: false,
-        partial: true,
+        absence: contactbridge::model::Absence::SilentSections,
     }
 }
 

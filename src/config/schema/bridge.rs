@@ -109,6 +109,7 @@ pub fn config_schema() -> Json {
                 ("issuer", text("Who issues them")),
                 ("audience", text("For whom they must be")),
                 ("jwks_url", address("Where the issuer's keys are published")),
+                ("ca", text("A certificate authority for that address, beside those of the system (PEM)")),
             ],
         ),
         "tls": object(

@@ -325,7 +325,7 @@ fn a_pushing_bridge_needs_a_way_to_address() {
     );
     let readable = Vocabulary {
         writable: false,
-        partial: false,
+        absence: crate::model::Absence::Empty,
         ..vocabulary()
     };
     let text =

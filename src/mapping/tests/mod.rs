@@ -1,5 +1,6 @@
 //! Tests of whole mappings: the contract's example, the shipped mapping, the errors of the bad-input table, the laws.
 
+mod data_sync;
 mod laws;
 mod load;
 mod records;
@@ -122,7 +123,7 @@ pub(super) fn vocabulary() -> Vocabulary {
             other: "phoneNos[phoneNoTypeID=7].phoneNo",
         }],
         writable: true,
-        partial: false,
+        absence: crate::model::Absence::Empty,
     }
 }
 

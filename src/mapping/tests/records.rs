@@ -282,7 +282,7 @@ fn a_guarded_path_may_be_pushed() {
 #[test]
 fn a_part_that_was_not_handed_over_says_nothing() {
     let vocabulary = crate::model::Vocabulary {
-        partial: true,
+        absence: crate::model::Absence::SilentSections,
         ..vocabulary()
     };
     let text = "table: { name: t, key: id }\nfields:\n\

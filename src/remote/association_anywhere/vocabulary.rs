@@ -30,12 +30,12 @@ pub fn vocabulary(zone: Tz, dates: &[String]) -> Vocabulary {
         guarded: Vec::new(),
         mirrors: Vec::new(),
         writable: false,
-        partial: true,
+        absence: crate::model::Absence::SilentSections,
     }
 }
 
 fn record(fields: &'static [Field]) -> Shape {
-    Shape::Extensible(
+    Shape::OpenRecord(
         fields
             .iter()
             .map(|field| {

@@ -638,30 +638,14 @@ fn a_service_that_says_nothing_is_given_up() {
 
 #[test]
 fn i10_no_log_holds_a_value_or_a_secret_at_any_level() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
     let busy = soap(
         "500 Internal Server Error",
         &fault("Receiver", "Canary s3cret&lt;&amp;&gt; failed"),
     );
     let site = Site::new(vec![busy, full_page(0), soap("200 OK", &list("<Canary>"))]);
     let calls = calls(&site.address, &Still::new());
-    tracing::subscriber::with_default(subscriber, || {
+    let log = crate::captured_log::CapturedLog::start();
+    {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -675,8 +659,8 @@ fn i10_no_log_holds_a_value_or_a_secret_at_any_level() {
                 .look_up(&LookUp::Email("canary@example.org".to_owned()))
                 .await;
         });
-    });
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    }
+    let log = log.end();
     assert!(
         log.contains("tried again"),
         "nothing was logged at all: {log}"

@@ -34,7 +34,7 @@ pub fn vocabulary(zone: Tz) -> Vocabulary {
             other: "phoneNos[phoneNoTypeID=7].phoneNo",
         }],
         writable: true,
-        partial: false,
+        absence: crate::model::Absence::Empty,
     }
 }
 

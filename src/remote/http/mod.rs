@@ -4,6 +4,7 @@
 //! It must not know what a body means: requests come encoded, and what an answer says is for the kind to judge.
 
 mod answer;
+mod pace;
 mod repeat;
 mod tls;
 mod transport;
@@ -19,10 +20,11 @@ use crate::model::{Error, Result};
 
 pub use answer::Reply;
 pub(super) use answer::{Answer, Received};
+pub(super) use pace::Pace;
 pub use repeat::{DEFAULT_RETRY_PAUSE, RetryLimits};
 pub(super) use repeat::{Pauses, Refusals, Tried, rate_error, repeat};
-pub(super) use tls::read_ca;
-pub(super) use transport::{Post, Purpose, Transport, TransportOptions};
+pub(super) use tls::{check_address, client, read_ca};
+pub(super) use transport::{Post, Purpose, Transport, TransportOptions, no_answer};
 
 /// What the calls need of the world. They run on threads of their own, so this is the thread-safe face of
 /// [`crate::model::World`], kept by the same implementation.

@@ -1,6 +1,7 @@
 //! HTTP clients that verify, and what is wrong when they can't: there is no switch to accept a bad certificate.
 
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::DateTime;
 use reqwest::{Client, Url};
@@ -34,13 +35,15 @@ pub(in crate::remote) fn read_ca(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// A client that follows no redirect, uses no proxy of the environment and repeats nothing; `secure` unless all it
-/// calls is plain http on loopback.
-pub(super) fn client(
+/// calls is plain http on loopback. So many unused connections are kept open, for that long.
+pub(in crate::remote) fn client(
     limits: &CallLimits,
-    idle_connections: usize,
+    (idle_connections, idle_time): (usize, Duration),
     ca: Option<&[u8]>,
     secure: bool,
 ) -> Result<Client> {
+    // Another part of the program may have been first, with the same provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -48,6 +51,7 @@ pub(super) fn client(
         .referer(false)
         .tls_version_min(reqwest::tls::Version::TLS_1_2)
         .pool_max_idle_per_host(idle_connections)
+        .pool_idle_timeout(idle_time)
         .connect_timeout(limits.connect_timeout)
         .read_timeout(limits.idle_timeout)
         .timeout(limits.total_timeout)
@@ -74,7 +78,7 @@ pub(super) fn client(
 }
 
 /// Plain http is for loopback alone (user contract, section 5); credentials belong in their own keys.
-pub(super) fn check_address(key: &str, endpoint: &Url) -> Result<()> {
+pub(in crate::remote) fn check_address(key: &str, endpoint: &Url) -> Result<()> {
     let refuse = |what: &str| Err(Error::config("E-CFG-URL", format!("{key}: {what}")));
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
         return refuse("credentials belong in username and password, not in the address");

@@ -5,16 +5,11 @@
 //! their own each, so that none is lost to a connection that the server has just closed. It must not repeat anything:
 //! that is for `repeat` and its callers to decide, for reads alone.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use reqwest::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, LOCATION,
 };
@@ -22,7 +17,7 @@ use reqwest::{Client, RequestBuilder, Url};
 
 use super::answer::{Answer, retry_after};
 use super::tls::{check_address, client, tls_reason};
-use super::{CallLimits, Received, Surroundings};
+use super::{CallLimits, Pace, Received, Surroundings};
 use crate::model::{Error, Result};
 
 /// Whether a call may be made on a connection that was used before.
@@ -62,13 +57,14 @@ pub(in crate::remote) struct TransportOptions<'a> {
     pub limits: &'a CallLimits,
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, SteadyClock, NoOpMiddleware<Duration>>;
+/// How long an unused connection is kept.
+const KEEP_IDLE: Duration = Duration::from_secs(90);
 
 /// The way to one service, which may have several addresses.
 pub(in crate::remote) struct Transport {
     reader: Client,
     writer: Client,
-    limiter: Option<Limiter>,
+    pace: Pace,
     around: Arc<dyn Surroundings>,
     total_timeout: Duration,
     requests: AtomicU64,
@@ -81,17 +77,6 @@ struct Heard {
     date: DateTime<Utc>,
     at: Duration,
     difference: chrono::Duration,
-}
-
-#[derive(Clone)]
-struct SteadyClock(Arc<dyn Surroundings>);
-
-impl Clock for SteadyClock {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        self.0.monotonic()
-    }
 }
 
 impl Transport {
@@ -107,22 +92,11 @@ impl Transport {
             .addresses
             .iter()
             .any(|(_, address)| address.scheme() != "http");
-        // Another part of the program may have been first, with the same provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let limits = options.limits;
-        let limiter = limits.requests_per_second.map(|rate| {
-            let period = Duration::try_from_secs_f64(1.0 / rate.max(0.001))
-                .unwrap_or(Duration::from_secs(1));
-            let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::with_period(period.max(Duration::from_nanos(1)))
-                .unwrap_or(Quota::per_second(NonZeroU32::MIN))
-                .allow_burst(burst);
-            RateLimiter::direct_with_clock(quota, SteadyClock(Arc::clone(&around)))
-        });
         Ok(Self {
-            reader: client(limits, 32, options.ca, secure)?,
-            writer: client(limits, 0, options.ca, secure)?,
-            limiter,
+            reader: client(limits, (32, KEEP_IDLE), options.ca, secure)?,
+            writer: client(limits, (0, KEEP_IDLE), options.ca, secure)?,
+            pace: Pace::new(limits, Arc::clone(&around)),
             around,
             total_timeout: limits.total_timeout,
             requests: AtomicU64::new(0),
@@ -205,7 +179,7 @@ impl Transport {
         request: RequestBuilder,
         (max, limit): (u64, &'static str),
     ) -> Result<Answer> {
-        self.wait_for_turn().await;
+        self.pace.wait_for_turn().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let started = self.around.monotonic();
         let host = url.host_str().unwrap_or("the service");
@@ -257,16 +231,6 @@ impl Transport {
         Ok(answer)
     }
 
-    async fn wait_for_turn(&self) {
-        let Some(limiter) = &self.limiter else {
-            return;
-        };
-        while let Err(early) = limiter.check() {
-            let wait = early.wait_time_from(self.around.monotonic());
-            self.around.pause(wait).await;
-        }
-    }
-
     /// Notes the service's clock.
     fn hear(&self, headers: &HeaderMap) -> Option<DateTime<Utc>> {
         let date = headers.get(DATE)?.to_str().ok()?;
@@ -298,7 +262,7 @@ fn redirected(operation: &str, from: &Url, headers: &HeaderMap) -> Error {
 }
 
 /// Why there is no answer. The cause's own words may hold the address, never the body.
-pub(super) fn no_answer(operation: &str, host: &str, error: reqwest::Error) -> Error {
+pub(in crate::remote) fn no_answer(operation: &str, host: &str, error: reqwest::Error) -> Error {
     if let Some(reason) = tls_reason(&error) {
         return Error::unreachable("E-TLS", format!("{host}: {reason}"));
     }

@@ -6,6 +6,7 @@
 //! - `waiting`: review and quarantine
 //! - `state`: lost, moved, held and interrupted; links and journal
 //! - `kill`: kill -9 at every checkpoint
+//! - `send_sample`: ORCE's sample message, and every way in which it fails
 //! - `demo`: the Quick start of the README
 
 mod demo;
@@ -13,5 +14,6 @@ mod guards;
 mod kill;
 mod plain;
 mod runs;
+mod send_sample;
 mod state;
 mod waiting;

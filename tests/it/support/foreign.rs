@@ -1,4 +1,4 @@
-//! The SOAP stacks of other make that `tests/foreign/setup.sh` installs, and the CRM that one of them serves.
+//! The stacks of other make that `tests/foreign/setup.sh` installs, and the CRM and the issuer of tokens that two of them serve.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -137,6 +137,59 @@ impl ForeignCrm {
 impl Drop for ForeignCrm {
     fn drop(&mut self) {
         // Its stdin ends with the handle; the kill is for one that hangs.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An OAuth2 server by the npm package `oidc-provider`. It ends when dropped.
+pub struct ForeignIssuer {
+    child: Child,
+    facts: Value,
+}
+
+impl ForeignIssuer {
+    /// Starts one whose tokens are JWTs of this algorithm, valid for so many seconds.
+    /// `None` where node or the package is missing (and CI is not true).
+    pub fn start(algorithm: &str, seconds: u32) -> Option<Self> {
+        let mut command = stack(
+            "the npm oidc-provider",
+            PathBuf::from("node"),
+            file("target/foreign/idp.stamp"),
+        )?;
+        let mut child = command
+            .arg(file("tests/foreign/idp/server.js"))
+            .args(["--algorithm", algorithm, "--seconds", &seconds.to_string()])
+            .env("NODE_PATH", file("target/foreign/idp/node_modules"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("node starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("a line of text");
+        let facts = serde_json::from_str(&line).expect("the server says where it answers");
+        Some(Self { child, facts })
+    }
+
+    /// `issuer`, `token`, `jwks` or `audience`.
+    pub fn fact(&self, name: &str) -> &str {
+        self.facts[name].as_str().expect(name)
+    }
+
+    /// The id and the secret of its client; the secret holds what forms and headers give a meaning.
+    pub fn client(&self) -> (&str, &str) {
+        let part = |name| self.facts["client"][name].as_str().expect("a text");
+        (part("id"), part("secret"))
+    }
+}
+
+impl Drop for ForeignIssuer {
+    fn drop(&mut self) {
+        // It ends with its stdin, too; waiting for it leaves no zombie.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

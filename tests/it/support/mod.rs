@@ -7,6 +7,6 @@ mod project;
 mod quiet;
 
 pub use binary::{Binary, Ran};
-pub use foreign::{ForeignCrm, zeep};
+pub use foreign::{ForeignCrm, ForeignIssuer, zeep};
 pub use http::{HttpAnswer, http};
 pub use project::{MAPPING, Project, Setup};
