@@ -511,9 +511,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             })
             .flatten()
             .collect();
-        // Without a row to match, and without keys that the service itself matches by, a new contact is alone whoever it resembles.
-        let identified = run.identity.external.is_some() || run.identity.email.is_some();
-        if locals.is_empty() && dying.is_empty() && !identified {
+        // Without a row to match, a contact of a bridge that only pulls is alone, whoever it resembles.
+        if locals.is_empty() && dying.is_empty() && !self.rules.direction.pushes() {
             return Ok(Vec::new());
         }
         let dying: HashSet<&RemoteId> = dying.iter().map(|(link, _)| &link.remote).collect();

@@ -369,7 +369,7 @@ pub fn vocabulary() -> Vocabulary {
             formats: vec!["%m/%d/%Y".into()],
             sentinel: None,
         },
-        external_id: None,
+        external_id: Some("custId"),
         email: None,
         read_only: Vec::new(),
         guarded: Vec::new(),

@@ -215,12 +215,14 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 (id, entry)
             }));
         }
-        let mut linked = None;
-        while run.facts.full_due {
-            let links = memory.links_after(linked.as_ref(), RANGE).await?;
-            let Some(last) = links.last() else { break };
-            linked = Some(last.remote.clone());
-            named.extend(links.into_iter().map(|link| (link.remote, Entry::whole())));
+        if run.facts.full_due {
+            let mut linked = None;
+            loop {
+                let links = memory.links_after(linked.as_ref(), RANGE).await?;
+                let Some(last) = links.last() else { break };
+                linked = Some(last.remote.clone());
+                named.extend(links.into_iter().map(|link| (link.remote, Entry::whole())));
+            }
         }
         for id in &run.dirty_remote {
             named.insert(id.clone(), Entry::whole());
