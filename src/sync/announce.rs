@@ -45,6 +45,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         {
             parts[set.rule] = Some(view.parts.iter().map(|(key, _)| key.0).collect());
         }
+        // Until this write is made, the rows may still be those of an earlier run's.
+        if let Some(before) = run.announced.get(&remote.id) {
+            for (parts, before) in parts.iter_mut().zip(&before.parts) {
+                if let Some(before) = before {
+                    let all: &mut Vec<u64> = parts.get_or_insert_default();
+                    all.extend(before);
+                }
+            }
+        }
         let written = |field: usize| match &task.action {
             Action::Settle(merged) => matches!(
                 merged.flows[field],
