@@ -27,6 +27,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             if let Action::Settle(merged) = &task.action {
                 run.conflicts += merged.conflicts().count() as u64;
             }
+            let goes = matches!(task.action, Action::DeleteLocal | Action::Bury);
+            let link = task
+                .replaces
+                .as_ref()
+                .or(task.link.as_ref().filter(|_| goes));
+            run.dying.extend(link.map(|link| link.remote.clone()));
             match &task.action {
                 Action::Settle(merged) if merged.to_remote().next().is_some() => updates.push(task),
                 Action::CreateRemote | Action::RestoreRemote => creates.push(task),

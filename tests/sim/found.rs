@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 23] = [
+const FOUND: [(Play, u64, &str); 25] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -114,6 +114,16 @@ const FOUND: [(Play, u64, &str); 23] = [
         Play::Foul,
         1609,
         "a kill between the first push of a new pair and its link made them meet anew",
+    ),
+    (
+        Play::Foul,
+        1494,
+        "a dead contact's address and a cut value took more than one run to settle",
+    ),
+    (
+        Play::Foul,
+        1256,
+        "sent again at once, an edit since the first push lost to a first meeting",
     ),
 ];
 
