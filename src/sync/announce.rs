@@ -35,7 +35,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (RowWrite::Insert { children, .. } | RowWrite::Update { children, .. }) = write else {
             return None;
         };
-        let remote = task.remote.as_ref().filter(|_| !run.first_load)?;
+        if run.first_load && matches!(write, RowWrite::Insert { .. }) {
+            return None;
+        }
+        let remote = task.remote.as_ref()?;
         let mut parts = vec![None; remote.children.len()];
         for (set, view) in children
             .iter()

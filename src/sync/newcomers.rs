@@ -297,8 +297,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .iter()
             .map(|view| self.local_newcomer(view, reserved.get(&view.key)))
             .collect();
+        let dead = collected
+            .pairs
+            .iter()
+            .filter(|(_, changed)| changed.remote == RemoteState::Dead)
+            .map(|(id, _)| id.clone())
+            .collect();
         let mut known = self
-            .known_contacts(run, &new_remotes, &new_locals, &dying)
+            .known_contacts(run, &new_remotes, &new_locals, &dead)
             .await?;
 
         let mut tasks =
@@ -498,7 +504,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run: &Run,
         remotes: &[Newcomer],
         locals: &[Newcomer],
-        dying: &[(Link, LocalView)],
+        dead: &HashSet<RemoteId>,
     ) -> Result<Vec<(RemoteId, Newcomer)>> {
         let wanted: HashSet<Digest> = remotes
             .iter()
@@ -512,7 +518,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             })
             .flatten()
             .collect();
-        let dying: HashSet<&RemoteId> = dying.iter().map(|(link, _)| &link.remote).collect();
         let memory = Memory::new(self.store);
         let mut known = Vec::new();
         let mut after: Option<RemoteId> = None;
@@ -521,7 +526,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let Some(last) = links.last() else { break };
             after = Some(last.remote.clone());
             for link in links {
-                if dying.contains(&link.remote) {
+                if dead.contains(&link.remote) {
                     continue;
                 }
                 let link = self.migrate(run, link);

@@ -179,6 +179,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         batch.put(Table::Inbox, dirty_local(&intent.local), Vec::new());
         let Some(got) = got else {
             run.tries.insert(intent.local.clone(), intent.tries);
+            if let Some(id) = &intent.remote {
+                // It was to stand in for a contact that is dead: unread, that one would pass for alive.
+                run.dirty_remote.insert(id.clone());
+                batch.put(Table::Inbox, dirty_remote(id), Vec::new());
+            }
             return Ok(());
         };
         if self.link_of_another(&got, &intent.local).await?.is_some() {

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 25] = [
+const FOUND: [(Play, u64, &str); 28] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -124,6 +124,21 @@ const FOUND: [(Play, u64, &str); 25] = [
         Play::Foul,
         1256,
         "sent again at once, an edit since the first push lost to a first meeting",
+    ),
+    (
+        Play::Foul,
+        132,
+        "a newcomer was held because of a contact that was being buried",
+    ),
+    (
+        Play::Foul,
+        453,
+        "a restored contact whose push was lost waited for a full read",
+    ),
+    (
+        Play::Foul,
+        69,
+        "a resumed first load left what had changed for the next run",
     ),
 ];
 

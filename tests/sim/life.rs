@@ -375,6 +375,13 @@ fn finish(mut life: Life) -> Played {
         life.good_run();
         if life.writes() != before {
             runs_until_quiet = turn;
+            if turn > 1 {
+                life.shared
+                    .borrow_mut()
+                    .log
+                    .broken
+                    .push(format!("I6 run {turn} after all stopped still wrote"));
+            }
         }
         life.wait(Duration::from_secs(900));
     }
