@@ -44,7 +44,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .iter()
             .filter_map(|set| Some((set, remote.children[set.rule].as_ref()?)))
         {
-            parts[set.rule] = Some(view.parts.iter().map(|(key, _)| key.0).collect());
+            // With those that stood before: a kill may leave them standing.
+            let keys = view.parts.iter().map(|(key, _)| key);
+            parts[set.rule] = Some(keys.chain(&set.formerly).map(|key| key.0).collect());
         }
         let written = |field: usize| match &task.action {
             Action::Settle(merged) => matches!(

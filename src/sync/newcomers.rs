@@ -13,7 +13,7 @@ use crate::state::{StateStore, Table};
 use super::Engine;
 use super::collect::{Changed, Collected};
 use super::correlate::{Candidate, Fate, Newcomer, Why, correlate};
-use super::memory::{Decision, Link, Memory, RANGE, Stranger, dirty_local, dirty_remote};
+use super::memory::{Decision, Link, Memory, RANGE, Stranger, dirty_local, dirty_remote, put_link};
 use super::plan::{LocalState, RemoteState};
 use super::run::{Action, Run, Task};
 use super::view::{LocalView, RemoteView, external_digest, local_view};
@@ -231,16 +231,39 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 continue;
             };
             let remote = match &changed.remote {
-                RemoteState::Seen(view) => view.clone(),
+                RemoteState::Seen(view) => Some(view.clone()),
                 RemoteState::Unchanged => match self.remote.look_up(&LookUp::Id(id.clone())).await?
                 {
                     Found::Item(item) => match *item {
-                        RemoteItem::Record(record) if !record.deleted => self.view(run, &record),
-                        _ => continue,
+                        RemoteItem::Record(record) if !record.deleted => {
+                            Some(self.view(run, &record))
+                        }
+                        _ => None,
                     },
-                    Found::Nothing => continue,
+                    Found::Nothing => None,
                 },
-                RemoteState::Dead => continue,
+                RemoteState::Dead => None,
+            };
+            let old = changed.link.clone();
+            let Some(remote) = remote else {
+                // The contact has gone since. As a newcomer the row would bring it back, so the link is moved to the row, and what
+                // became of the contact is found out as ever.
+                let mut link = Link {
+                    local: row.key.clone(),
+                    row: local.row,
+                    ..old.clone()
+                };
+                self.recall(run, &mut link, &local);
+                let mut task = Task::linked(link.clone(), None, Some(local), Action::Nothing);
+                task.from_local = true;
+                task.extra.remove(Table::ByLocal, old.local.to_bytes());
+                task.extra
+                    .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
+                put_link(&mut task.extra, &link);
+                tasks.push(task);
+                collected.pairs.remove(id);
+                collected.new_local.remove(&row.key);
+                continue;
             };
             let link = Link {
                 met: !run.relink,
@@ -248,8 +271,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             };
             let mut task = Task::linked(link, Some(remote), Some(local), Action::Nothing);
             (task.from_remote, task.from_local) = (true, true);
-            task.extra
-                .remove(Table::ByLocal, changed.link.local.to_bytes());
+            task.extra.remove(Table::ByLocal, old.local.to_bytes());
             tasks.push(task);
             collected.pairs.remove(id);
             collected.new_local.remove(&row.key);

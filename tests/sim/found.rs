@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 28] = [
+const FOUND: [(Play, u64, &str); 31] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -139,6 +139,21 @@ const FOUND: [(Play, u64, &str); 28] = [
         Play::Foul,
         69,
         "a resumed first load left what had changed for the next run",
+    ),
+    (
+        Play::Busy,
+        7923,
+        "a row that moved while it won a conflict made its pair meet anew",
+    ),
+    (
+        Play::Foul,
+        5485,
+        "after a kill, a restored row whose contact had gone was taken for a newcomer",
+    ),
+    (
+        Play::Foul,
+        6143,
+        "a second announcement forgot the parts of the first",
     ),
 ];
 

@@ -53,15 +53,20 @@ impl Life {
         }
     }
 
-    /// A run; a person who sees that a side is really empty lets it pass.
+    /// A run; a person who sees that a side is really empty, or that most of the known were really deleted, lets it pass.
     pub fn run(&mut self, options: &RunOptions) -> Option<Finished> {
-        let finished = self.run_once(options)?;
-        if finished.report.guard != Some(Guard::Emptied) {
-            return Some(finished);
-        }
         let mut options = options.clone();
-        options.accept.insert(Guard::Emptied);
-        self.run_once(&options)
+        loop {
+            let finished = self.run_once(&options)?;
+            match finished.report.guard {
+                Some(guard @ (Guard::Emptied | Guard::Site))
+                    if !options.accept.contains(&guard) =>
+                {
+                    options.accept.insert(guard);
+                }
+                _ => return Some(finished),
+            }
+        }
     }
 
     /// One run as a process of its own; `None` when it was killed.
