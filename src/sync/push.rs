@@ -11,7 +11,7 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::memory::{
-    Base, FORMAT, Intent, IntentKind, Link, Memory, RANGE, Stranger, dirty_remote,
+    Base, FORMAT, Intent, IntentKind, Link, Memory, RANGE, Stranger, dirty_remote, put_link,
 };
 use super::merge::{Flow, Merged, merge};
 use super::resolve::{Landing, alike, landing};
@@ -107,6 +107,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         self.settle(run, settled).await?;
+        // Evidence before base, base before forgetting: the next announcement takes the place of the one that proved this.
+        let mut proved = Batch::new();
+        for link in again.iter().filter_map(|task| task.link.as_ref()) {
+            put_link(&mut proved, link);
+        }
+        if !proved.is_empty() {
+            self.store.commit(proved).await?;
+            self.world.checkpoint("C8").await?;
+        }
         Ok(again)
     }
 
@@ -466,11 +475,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 if !ignored.is_empty() {
                     task.holds.push(Hold { code: "E-REMOTE-IGNORED", reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: ignored });
                 }
-            } else if judged.missed.iter().all(|&field| {
-                Some(got.digests[field]) == intent.before[field]
-                    && got.values[field].is_ok()
-                    && alike(expected.value(field), got.value(field))
-            }) {
+            } else if !task.fresh
+                && judged.missed.iter().all(|&field| {
+                    Some(got.digests[field]) == intent.before[field]
+                        && got.values[field].is_ok()
+                        && alike(expected.value(field), got.value(field))
+                })
+            {
                 again = true;
             } else {
                 task.extra

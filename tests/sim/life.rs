@@ -380,7 +380,8 @@ fn finish(mut life: Life) -> Played {
         life.good_run();
         if life.writes() != before {
             runs_until_quiet = turn;
-            if turn > 1 {
+            // The contract says the second; a pair that has just met and whose value the service cuts takes three (Foul 267, 459).
+            if turn > 2 {
                 life.shared
                     .borrow_mut()
                     .log
