@@ -1,6 +1,6 @@
 # What the project can do with itself. `make test` is the one that counts; .ci/run is what a build server runs.
 
-.PHONY: build test lint bench torture simulate
+.PHONY: build test lint bench torture simulate crm
 
 build: ## The binary, tuned: target/release/contactbridge
 	cargo build --release --locked
@@ -19,5 +19,8 @@ bench: ## The measurements that docs/performance.md quotes
 torture: ## Long tests: kills, power cuts, many seeds; may take an hour
 	tests/run.sh --torture
 
-simulate: ## A ContactList CRM on loopback, to play with
+simulate: ## Play the engine in simulated worlds: SEEDS=n of each (default 2000); SEED=k [WORLD=calm|busy|foul] [POINT=p] replays one
+	@$(if $(SEED),SIM_SEED=$(SEED),SIM_SEEDS=$(or $(SEEDS),2000)) $(if $(POINT),SIM_POINT=$(POINT)) RUST_BACKTRACE=0 cargo test --locked --test sim $(if $(POINT),every_point,$(if $(WORLD),$(WORLD)_worlds,_worlds_)) -- --nocapture --test-threads=1
+
+crm: ## A ContactList CRM on loopback, to play with
 	cargo run --locked -- simulate contactlist

@@ -37,13 +37,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (RowWrite::Insert { children, .. } | RowWrite::Update { children, .. }) = write else {
             return None;
         };
-        let remote = task.remote.as_ref().filter(|_| !run.first_load)?;
+        if run.first_load && matches!(write, RowWrite::Insert { .. }) {
+            return None;
+        }
+        let remote = task.remote.as_ref()?;
         let mut parts = vec![None; remote.children.len()];
         for (set, view) in children
             .iter()
             .filter_map(|set| Some((set, remote.children[set.rule].as_ref()?)))
         {
-            parts[set.rule] = Some(view.parts.iter().map(|(key, _)| key.0).collect());
+            // With those that stood before: a kill may leave them standing.
+            let keys = view.parts.iter().map(|(key, _)| key);
+            parts[set.rule] = Some(keys.chain(&set.formerly).map(|key| key.0).collect());
         }
         // Until this write is made, the rows may still be those of an earlier run's.
         if let Some(before) = run.announced.get(&remote.id) {

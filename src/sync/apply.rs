@@ -8,7 +8,7 @@ use crate::remote::{Deleted, Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::collect::split;
+use super::collect::{Collected, split};
 use super::memory::{
     FORMAT, Intent, IntentKind, Link, Memory, RANGE, Side, dirty_remote, put_facts, put_json,
 };
@@ -27,6 +27,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             if let Action::Settle(merged) = &task.action {
                 run.conflicts += merged.conflicts().count() as u64;
             }
+            let goes = matches!(task.action, Action::DeleteLocal | Action::Bury);
+            let link = task
+                .replaces
+                .as_ref()
+                .or(task.link.as_ref().filter(|_| goes));
+            run.dying.extend(link.map(|link| link.remote.clone()));
             match &task.action {
                 Action::Settle(merged) if merged.to_remote().next().is_some() => updates.push(task),
                 Action::CreateRemote | Action::RestoreRemote => creates.push(task),
@@ -46,8 +52,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.settle(run, refused).await
     }
 
-    /// One page of a first load: made into rows at once.
-    pub(crate) async fn load_page(&mut self, run: &mut Run, items: Vec<RemoteItem>) -> Result<()> {
+    /// One page of a first load: made into rows at once. What is linked already and has changed meanwhile (the page was read twice, or a
+    /// killed run loaded it) is planned like any other pair.
+    pub(crate) async fn load_page(
+        &mut self,
+        run: &mut Run,
+        items: Vec<RemoteItem>,
+        collected: &mut Collected,
+    ) -> Result<()> {
         let (records, bad) = split(items);
         for record in bad {
             self.hold_bad(run, record);
@@ -63,18 +75,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let links = Memory::new(self.store).links(&known).await?;
         let mut links: HashMap<_, _> = known.into_iter().zip(links).collect();
         for record in &records {
-            if record.deleted {
-                run.pull.unchanged += 1;
-                continue;
-            }
             let view = self.view(run, record);
             match links.remove(&record.id).flatten() {
-                // Read twice: the overlap of pages, or a scan that began anew. What changed meanwhile is for the next run.
-                Some(link) if remote_unchanged(&link, &view) => {}
+                Some(link) if !view.deleted && remote_unchanged(&link, &view) => {}
                 Some(link) => {
-                    run.held_batch
-                        .put(Table::Inbox, dirty_remote(&link.remote), run.mark())
+                    let link = self.migrate(run, link);
+                    self.sort_linked(run, link, view, collected);
                 }
+                None if view.deleted => run.pull.unchanged += 1,
                 None => {
                     let twice = view
                         .external

@@ -141,7 +141,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     read += items.len() as u64;
                     self.watch.progress("reading the remote", read, None);
                     if run.first_load {
-                        self.load_page(run, items).await?;
+                        self.load_page(run, items, collected).await?;
                     } else {
                         self.sort_page(run, items, collected).await?;
                     }
@@ -260,7 +260,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(())
     }
 
-    fn sort_linked(&self, run: &Run, link: Link, view: RemoteView, collected: &mut Collected) {
+    /// Sorts a contact that has a link: unchanged, changed, or dead.
+    pub(crate) fn sort_linked(
+        &self,
+        run: &Run,
+        link: Link,
+        view: RemoteView,
+        collected: &mut Collected,
+    ) {
         let changed_locally = collected.pairs.contains_key(&view.id);
         let unchanged = !view.deleted
             && remote_unchanged(&link, &view)

@@ -10,7 +10,9 @@ use crate::remote::{Address, LookUp, Outgoing, Remote, RemoteScan, ScanStep};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Base, FORMAT, Intent, IntentKind, Link, Memory, SealedIdentity, dirty_local};
+use super::memory::{
+    Base, FORMAT, Intent, IntentKind, Link, Memory, SealedIdentity, dirty_local, dirty_remote,
+};
 use super::merge::{Flow, merge};
 use super::resolve::{Landing, alike, landing};
 use super::run::{Action, Hold, Pushing, Run, Task};
@@ -131,8 +133,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .flatten()
                 .any(|id| Some(id) != own);
             if other {
-                task.extra
-                    .put(Table::Inbox, dirty_local(&local.key), run.mark());
+                look_again(run, &mut task);
                 self.hold_push(run, task).await?;
             } else {
                 free.push(task);
@@ -161,8 +162,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             if standing.get(&local.key) == Some(&local.row) {
                 kept.push(task);
             } else {
-                task.extra
-                    .put(Table::Inbox, dirty_local(&local.key), run.mark());
+                look_again(run, &mut task);
                 self.hold_push(run, task).await?;
             }
         }
@@ -264,10 +264,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                     // It moved: the next run sees it as it is then.
                     _ => {
-                        if let Some(local) = &task.local {
-                            task.extra
-                                .put(Table::Inbox, dirty_local(&local.key), run.mark());
-                        }
+                        look_again(run, &mut task);
                         self.hold_push(run, task).await?;
                     }
                 }
@@ -391,8 +388,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     fields: Vec::new(),
                 });
             } else {
-                task.extra
-                    .put(Table::Inbox, dirty_local(&local.key), run.mark());
+                look_again(run, &mut task);
             }
             self.hold_push(run, task).await?;
             return Ok(None);
@@ -440,21 +436,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         if incomplete {
-            task.extra.put(
-                Table::Inbox,
-                super::memory::dirty_remote(&link.remote),
-                run.mark(),
-            );
+            task.extra
+                .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
         }
         if let Some(old) = task.link.take() {
             task.extra.remove(Table::Link, old.remote.0.as_bytes());
             if old.remote != link.remote {
                 self.bury(&old, &mut task.extra);
-                self.release(
-                    run,
-                    &super::memory::dirty_remote(&old.remote),
-                    &mut task.extra,
-                );
+                self.release(run, &dirty_remote(&old.remote), &mut task.extra);
                 run.facts.links = run.facts.links.saturating_sub(1);
             } else {
                 run.facts.links = run.facts.links.saturating_sub(1);
@@ -567,5 +556,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
             })
             .collect()
+    }
+}
+
+/// The next run looks at this row again; where it was to have its dead contact made anew, at that contact too, without which the row
+/// would pass for an edit of a contact that is there.
+fn look_again(run: &Run, task: &mut Task) {
+    if let Some(local) = &task.local {
+        task.extra
+            .put(Table::Inbox, dirty_local(&local.key), run.mark());
+    }
+    if let Some(link) = &task.link {
+        task.extra
+            .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
     }
 }

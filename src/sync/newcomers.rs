@@ -13,7 +13,7 @@ use crate::state::{StateStore, Table};
 use super::Engine;
 use super::collect::{Changed, Collected};
 use super::correlate::{Candidate, Fate, Newcomer, Why, correlate};
-use super::memory::{Decision, Link, Memory, RANGE, Stranger, dirty_local, dirty_remote};
+use super::memory::{Decision, Link, Memory, RANGE, Stranger, dirty_local, dirty_remote, put_link};
 use super::plan::{LocalState, RemoteState};
 use super::run::{Action, Run, Task};
 use super::view::{LocalView, RemoteView, external_digest, local_view};
@@ -230,16 +230,39 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 continue;
             };
             let remote = match &changed.remote {
-                RemoteState::Seen(view) => view.clone(),
+                RemoteState::Seen(view) => Some(view.clone()),
                 RemoteState::Unchanged => match self.remote.look_up(&LookUp::Id(id.clone())).await?
                 {
                     Found::Item(item) => match *item {
-                        RemoteItem::Record(record) if !record.deleted => self.view(run, &record),
-                        _ => continue,
+                        RemoteItem::Record(record) if !record.deleted => {
+                            Some(self.view(run, &record))
+                        }
+                        _ => None,
                     },
-                    Found::Nothing => continue,
+                    Found::Nothing => None,
                 },
-                RemoteState::Dead => continue,
+                RemoteState::Dead => None,
+            };
+            let old = changed.link.clone();
+            let Some(remote) = remote else {
+                // The contact has gone since. As a newcomer the row would bring it back, so the link is moved to the row, and what
+                // became of the contact is found out as ever.
+                let mut link = Link {
+                    local: row.key.clone(),
+                    row: local.row,
+                    ..old.clone()
+                };
+                self.recall(run, &mut link, &local);
+                let mut task = Task::linked(link.clone(), None, Some(local), Action::Nothing);
+                task.from_local = true;
+                task.extra.remove(Table::ByLocal, old.local.to_bytes());
+                task.extra
+                    .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
+                put_link(&mut task.extra, &link);
+                tasks.push(task);
+                collected.pairs.remove(id);
+                collected.new_local.remove(&row.key);
+                continue;
             };
             let link = Link {
                 met: !run.relink,
@@ -247,8 +270,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             };
             let mut task = Task::linked(link, Some(remote), Some(local), Action::Nothing);
             (task.from_remote, task.from_local) = (true, true);
-            task.extra
-                .remove(Table::ByLocal, changed.link.local.to_bytes());
+            task.extra.remove(Table::ByLocal, old.local.to_bytes());
             tasks.push(task);
             collected.pairs.remove(id);
             collected.new_local.remove(&row.key);
@@ -296,8 +318,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .iter()
             .map(|view| self.local_newcomer(view, reserved.get(&view.key)))
             .collect();
+        let dead = collected
+            .pairs
+            .iter()
+            .filter(|(_, changed)| changed.remote == RemoteState::Dead)
+            .map(|(id, _)| id.clone())
+            .collect();
         let mut known = self
-            .known_contacts(run, &new_remotes, &new_locals, &dying)
+            .known_contacts(run, &new_remotes, &new_locals, &dead)
             .await?;
 
         let mut tasks =
@@ -497,7 +525,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run: &Run,
         remotes: &[Newcomer],
         locals: &[Newcomer],
-        dying: &[(Link, LocalView)],
+        dead: &HashSet<RemoteId>,
     ) -> Result<Vec<(RemoteId, Newcomer)>> {
         let wanted: HashSet<Digest> = remotes
             .iter()
@@ -512,10 +540,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .flatten()
             .collect();
         // Without a row to match, a contact of a bridge that only pulls is alone, whoever it resembles.
-        if locals.is_empty() && dying.is_empty() && !self.rules.direction.pushes() {
+        if locals.is_empty() && dead.is_empty() && !self.rules.direction.pushes() {
             return Ok(Vec::new());
         }
-        let dying: HashSet<&RemoteId> = dying.iter().map(|(link, _)| &link.remote).collect();
         let memory = Memory::new(self.store);
         let mut known = Vec::new();
         let mut after: Option<RemoteId> = None;
@@ -524,7 +551,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let Some(last) = links.last() else { break };
             after = Some(last.remote.clone());
             for link in links {
-                if dying.contains(&link.remote) {
+                if dead.contains(&link.remote) {
                     continue;
                 }
                 let link = self.migrate(run, link);

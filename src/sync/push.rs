@@ -11,7 +11,7 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::memory::{
-    Base, FORMAT, Intent, IntentKind, Link, Memory, RANGE, Stranger, dirty_remote,
+    Base, FORMAT, Intent, IntentKind, Link, Memory, RANGE, Stranger, dirty_remote, put_link,
 };
 use super::merge::{Flow, Merged, merge};
 use super::resolve::{Landing, alike, landing};
@@ -38,13 +38,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) async fn push_updates(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
         let mut tasks = tasks.into_iter().peekable();
         while tasks.peek().is_some() {
-            let window: Vec<Task> = tasks.by_ref().take(WINDOW).collect();
-            self.push_window(run, window).await?;
+            let mut window: Vec<Task> = tasks.by_ref().take(WINDOW).collect();
+            // Each turn counts as a miss, and the last of MISSES_MAX is settled one way or the other.
+            while !window.is_empty() {
+                window = self.push_window(run, window).await?;
+            }
         }
         Ok(())
     }
 
-    async fn push_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
+    /// Pushes, and gives back what is to be sent once more at once (see [`Self::judge`]).
+    async fn push_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<Vec<Task>> {
         let fresh = self.look_afresh(run, &tasks).await?;
         let shared = self.shared_addresses(run, &fresh).await?;
         let (mut sendings, mut settled, mut losers) = (Vec::new(), Vec::new(), Batch::new());
@@ -52,6 +56,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let Some(link) = task.link.clone() else {
                 continue;
             };
+            let is_again = task.pushed != Pushing::Idle;
             match fresh {
                 Fresh::Record(record) => match self.compose(run, task, &link, record, &shared) {
                     Composed::Send(sending) => {
@@ -60,6 +65,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                     Composed::Settle(task) => settled.push(*task),
                 },
+                // What the first push has proved is settled; what became of the contact since is for the next run.
+                _ if is_again => {
+                    run.facts.full_due |= matches!(fresh, Fresh::Gone);
+                    task.extra
+                        .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
+                    settled.push(task);
+                }
                 Fresh::Gone => {
                     // The full read will tell whether it is a deletion; until then the edit waits.
                     task.extra
@@ -87,8 +99,24 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         self.deliver(run, &mut sendings, losers).await?;
-        settled.extend(sendings.into_iter().map(|sending| self.judge(run, sending)));
-        self.settle(run, settled).await
+        let mut again = Vec::new();
+        for sending in sendings {
+            match self.judge(run, sending) {
+                Judgement::Settle(task) => settled.push(*task),
+                Judgement::Again(task) => again.push(*task),
+            }
+        }
+        self.settle(run, settled).await?;
+        // Evidence before base, base before forgetting: the next announcement takes the place of the one that proved this.
+        let mut proved = Batch::new();
+        for link in again.iter().filter_map(|task| task.link.as_ref()) {
+            put_link(&mut proved, link);
+        }
+        if !proved.is_empty() {
+            self.store.commit(proved).await?;
+            self.world.checkpoint("C8").await?;
+        }
+        Ok(again)
     }
 
     /// One look-up each, several in flight.
@@ -161,6 +189,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             for link in links {
                 if let Some(email) = link
                     .email
+                    .filter(|_| !run.dying.contains(&link.remote))
                     .filter(|email| wanted.get(email).is_some_and(|id| *id != link.remote))
                 {
                     shared.insert(email);
@@ -205,6 +234,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let Some(local) = task.local.clone() else {
             return Composed::Settle(Box::new(task));
         };
+        // Sent once more: what can't be sent is found out again.
+        task.holds.clear();
         let contact = self.view(run, &record);
         let newer = self.newer(link, Some(&contact), &local);
         let mut merged = merge(
@@ -253,11 +284,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         task.action = Action::Settle(merged);
         let (Some(address), true) = (address, sent.iter().any(Option::is_some)) else {
             task.remote = Some(contact);
-            task.pushed = if task.holds.is_empty() {
-                Pushing::Idle
-            } else {
-                Pushing::Held
-            };
+            if task.pushed == Pushing::Idle && !task.holds.is_empty() {
+                task.pushed = Pushing::Held;
+            }
             return Composed::Settle(Box::new(task));
         };
         let expected = self.view(
@@ -352,7 +381,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Table R: what reading back proves, field by field; the task goes on to be settled on what the contact shows now.
-    fn judge(&self, run: &mut Run, sending: Sending) -> Task {
+    ///
+    /// Where all that did not land is alike what the contact showed before, the service may have cut or re-cased the new value to the
+    /// same as the old: sent again at once, that is known before the run ends (H-29).
+    fn judge(&self, run: &mut Run, sending: Sending) -> Judgement {
         let Sending {
             mut task,
             intent,
@@ -365,7 +397,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         task.extra.remove(Table::Intent, key);
         task.follows.clone_from(&intent.follows);
         let (Some(mut link), Some(local)) = (task.link.take(), task.local.clone()) else {
-            return task;
+            return Judgement::Settle(Box::new(task));
         };
         let Some(got) = got else {
             task.extra
@@ -374,9 +406,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.action = Action::Settle(keep_all(run));
             task.remote = None;
             task.link = Some(link);
-            return task;
+            return Judgement::Settle(Box::new(task));
         };
-        let judged = self.move_bases(&mut link, &intent, &local, &expected, &got);
+        for (field, base) in link.bases.iter_mut().enumerate() {
+            // What was equal when the contact was looked at was agreed then; what it shows now is an edit.
+            if base.is_none() && intent.sent[field].is_none() {
+                *base = equal_then(&intent, field);
+            }
+        }
+        let mut judged = self.move_bases(&mut link, &intent, &local, &expected, &got);
         let newer = self.newer(&link, Some(&got), &local);
         let mut merged = merge(
             &run.fields,
@@ -409,6 +447,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.extra
                 .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
         }
+        let mut again = false;
         // What landed is settled, whatever the answer said: a service may do the work and stumble afterwards.
         if let Some(reason) = refused.filter(|_| !judged.missed.is_empty()) {
             task.holds.push(Hold {
@@ -426,6 +465,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     judged.missed.into_iter().partition(|&field| {
                         got.values[field].is_ok() && alike(expected.value(field), got.value(field))
                     });
+                judged.landed |= !lossy.is_empty();
                 for field in lossy {
                     link.bases[field] = Some(Base {
                         local: intent.local_after[field].unwrap_or(local.digests[field]),
@@ -435,6 +475,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 if !ignored.is_empty() {
                     task.holds.push(Hold { code: "E-REMOTE-IGNORED", reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: ignored });
                 }
+            } else if !task.fresh
+                && judged.missed.iter().all(|&field| {
+                    Some(got.digests[field]) == intent.before[field]
+                        && got.values[field].is_ok()
+                        && alike(expected.value(field), got.value(field))
+                })
+            {
+                again = true;
             } else {
                 task.extra
                     .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
@@ -443,7 +491,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             link.misses = 0;
             (link.stamp, link.own_stamp) = (got.stamp, true);
         }
-        task.pushed = if judged.landed {
+        task.pushed = if judged.landed || task.pushed == Pushing::Updated {
             Pushing::Updated
         } else {
             Pushing::Held
@@ -451,7 +499,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         task.action = Action::Settle(merged);
         task.remote = Some(got);
         task.link = Some(link);
-        task
+        if again {
+            Judgement::Again(Box::new(task))
+        } else {
+            Judgement::Settle(Box::new(task))
+        }
     }
 
     /// Moves the bases of the fields whose push is proved.
@@ -514,12 +566,27 @@ pub(crate) fn credit(link: &mut Link, follows: &[Option<Digest>], got: &RemoteVi
     }
 }
 
+/// What both sides showed of a field before a push, where that was the same.
+pub(crate) fn equal_then(intent: &Intent, field: usize) -> Option<Base> {
+    let before = intent.before[field].filter(|before| *before != UNSENT)?;
+    (intent.local_after[field] == Some(before)).then_some(Base {
+        local: before,
+        remote: before,
+    })
+}
+
 /// What reading back came to.
 pub(crate) struct Judged {
     /// At least one field landed.
     pub landed: bool,
     /// Fields that did not, or of which it can't be told.
     pub missed: Vec<usize>,
+}
+
+enum Judgement {
+    Settle(Box<Task>),
+    /// Nothing of it is settled yet: it is composed and sent once more.
+    Again(Box<Task>),
 }
 
 enum Composed {

@@ -13,7 +13,7 @@ use super::Engine;
 use super::memory::{
     Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link, remove_link,
 };
-use super::push::{UNSENT, credit};
+use super::push::{UNSENT, credit, equal_then};
 use super::run::Run;
 use super::view::{RemoteView, field_digest, local_view};
 
@@ -127,25 +127,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             met: true,
             bases: (0..run.fields.len())
                 .map(|field| {
-                    let before = intent.before[field].filter(|before| *before != UNSENT)?;
-                    let row = intent.local_after[field].filter(|row| *row != UNSENT)?;
-                    let fingerprint = self.mapping.fields[field].fingerprint;
                     if intent.sent[field].is_some() {
-                        None // Reading back tells.
-                    } else if before == row {
-                        Some(Base {
-                            local: row,
-                            remote: before,
-                        })
-                    } else if row == field_digest(self.vault, fingerprint, &None) {
-                        // The row was to be filled, and was not.
-                        Some(Base {
-                            local: row,
-                            remote: UNSENT,
-                        })
-                    } else {
-                        None
+                        return None; // Reading back tells.
                     }
+                    let fingerprint = self.mapping.fields[field].fingerprint;
+                    let empty = field_digest(self.vault, fingerprint, &None);
+                    // A row that was to be filled, and was not.
+                    let unfilled = Base {
+                        local: empty,
+                        remote: UNSENT,
+                    };
+                    equal_then(intent, field)
+                        .or((intent.local_after[field] == Some(empty)).then_some(unfilled))
                 })
                 .collect(),
             ..bare
@@ -186,6 +179,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         batch.put(Table::Inbox, dirty_local(&intent.local), Vec::new());
         let Some(got) = got else {
             run.tries.insert(intent.local.clone(), intent.tries);
+            if let Some(id) = &intent.remote {
+                // It was to stand in for a contact that is dead: unread, that one would pass for alive.
+                run.dirty_remote.insert(id.clone());
+                batch.put(Table::Inbox, dirty_remote(id), Vec::new());
+            }
             return Ok(());
         };
         if self.link_of_another(&got, &intent.local).await?.is_some() {

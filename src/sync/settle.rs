@@ -410,11 +410,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             task.extra
                                 .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                         }
-                        for flow in &mut merged.flows {
+                        for (field, flow) in merged.flows.iter_mut().enumerate() {
                             if matches!(flow, Flow::Settled(super::Side::Local)) {
                                 *flow = Flow::Keep;
+                                // Still a conflict for the next run, and no first meeting that would fill an emptied field.
+                                link.met |= link.bases[field].is_none();
                             }
                         }
+                        if task.link.as_ref() != Some(&link) && !task.fresh {
+                            put_link(&mut task.extra, &link);
+                        }
+                        task.link = Some(link);
                         task.action = Action::Settle(merged);
                         task.local = Some(view);
                         again.push(task);

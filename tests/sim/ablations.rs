@@ -12,7 +12,7 @@ use crate::life::{Life, Play, play_in};
 use crate::settings::Settings;
 
 /// Seeds that are tried before a mechanism counts as unnoticed.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 3000;
 
 /// `world` makes the world in which the mechanism matters; `settings` and `life` take the mechanism away. A seed counts that
 /// breaks without it and not with it.

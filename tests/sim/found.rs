@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 23] = [
+const FOUND: [(Play, u64, &str); 31] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -114,6 +114,46 @@ const FOUND: [(Play, u64, &str); 23] = [
         Play::Foul,
         1609,
         "a kill between the first push of a new pair and its link made them meet anew",
+    ),
+    (
+        Play::Foul,
+        1494,
+        "a dead contact's address and a cut value took more than one run to settle",
+    ),
+    (
+        Play::Foul,
+        1256,
+        "sent again at once, an edit since the first push lost to a first meeting",
+    ),
+    (
+        Play::Foul,
+        132,
+        "a newcomer was held because of a contact that was being buried",
+    ),
+    (
+        Play::Foul,
+        453,
+        "a restored contact whose push was lost waited for a full read",
+    ),
+    (
+        Play::Foul,
+        69,
+        "a resumed first load left what had changed for the next run",
+    ),
+    (
+        Play::Busy,
+        7923,
+        "a row that moved while it won a conflict made its pair meet anew",
+    ),
+    (
+        Play::Foul,
+        5485,
+        "after a kill, a restored row whose contact had gone was taken for a newcomer",
+    ),
+    (
+        Play::Foul,
+        6143,
+        "a second announcement forgot the parts of the first",
     ),
 ];
 

@@ -66,8 +66,8 @@ pub struct Log {
     pub shown: BTreeMap<Place, Vec<(u64, Option<String>)>>,
     /// Everybody that users ever made.
     pub anchors: BTreeSet<String>,
-    /// What a record showed when a user deleted it.
-    pub deletions: BTreeMap<(Side, String), (u64, Snapshot)>,
+    /// What a record showed when a user deleted it, with the run and the time of that.
+    pub deletions: BTreeMap<(Side, String), (u64, u64, Snapshot)>,
     /// Edits that were overwritten within the round trip between look-up and push: nothing can prevent that.
     pub windows: BTreeSet<(String, String, String)>,
     /// Which run wrote to a record last.
@@ -133,7 +133,7 @@ impl Log {
             return;
         };
         let value = canonical(field, value);
-        if let Some((run, snapshot)) = self.deletions.remove(&(side, anchor.to_owned())) {
+        if let Some((run, died, snapshot)) = self.deletions.remove(&(side, anchor.to_owned())) {
             // It lives again: somebody must have edited the other record without this side knowing.
             // A mapped lastUpdateDate makes every touch of the contact an edit.
             let touched = side == Side::Local
@@ -146,7 +146,7 @@ impl Log {
                 .map(|side| self.deleted_unseen.contains(&(side, anchor.to_owned())))
                 .contains(&true);
             let written_meanwhile = self.last_written.get(&(side, anchor.to_owned())) == Some(&run);
-            let edited = self.was_edited_unseen(anchor, side.other(), &snapshot);
+            let edited = self.was_edited_unseen(anchor, side.other(), died, &snapshot);
             if !(edited || touched || within || written_meanwhile) {
                 self.broken.push(format!("{anchor} was deleted from {side:?}, not edited on the other side, and lives again"));
             }
@@ -212,7 +212,8 @@ impl Log {
         let person = (side, anchor.to_owned());
         // Before the two have met, nothing was agreed that a deletion could be told from.
         if self.linked.contains_key(anchor) {
-            self.deletions.insert(person.clone(), (self.run, values));
+            self.deletions
+                .insert(person.clone(), (self.run, self.clock, values));
         }
         self.deleted_unseen.insert(person);
         self.gone(side, anchor);
@@ -225,7 +226,7 @@ impl Log {
             .deletions
             .get(&(side.other(), anchor.to_owned()))
             .cloned();
-        let Some((_, snapshot)) = deletion else {
+        let Some((_, _, snapshot)) = deletion else {
             if self.ever_deleted.contains(anchor) {
                 return;
             }
@@ -250,9 +251,9 @@ impl Log {
                     .windows
                     .contains(&(anchor.to_owned(), field.to_owned(), value.clone()));
             if !known {
-                self.broken.push(format!(
-                    "{anchor}: an edit of {field} to {value:?} on {side:?} was lost to a deletion"
-                ));
+                // Unless a policy had decided against it: then it is kept (which the end tells).
+                self.overwritten
+                    .push((anchor.to_owned(), field, value, side));
             }
         }
         self.gone(side, anchor);
@@ -263,6 +264,7 @@ impl Log {
         &self,
         anchor: &str,
         side: Side,
+        died: u64,
         snapshot: &BTreeMap<&'static str, String>,
     ) -> bool {
         FIELDS.iter().any(|(field, _)| {
@@ -270,7 +272,7 @@ impl Log {
                 .get(&(side, anchor.to_owned(), *field))
                 .is_some_and(|(at, value)| {
                     // Since the last run that ended well nothing was agreed, though the values may be the same by chance.
-                    *at > self.synced || snapshot.get(field) != Some(value)
+                    *at > self.synced || *at > died || snapshot.get(field) != Some(value)
                 })
                 // What waits in review was never seen on the other side, whoever entered it.
                 || self
@@ -403,7 +405,7 @@ impl Universe {
     pub fn check_secrecy(&mut self) {
         for ((table, key), value) in &self.disk.visible {
             for bytes in [key, value] {
-                if holds_canary(bytes) {
+                if holds_canary(bytes, 100 + self.log.edits) {
                     self.log.broken.push(format!(
                         "I10 a value of a record stands readable in {table:?}"
                     ));
@@ -474,7 +476,7 @@ impl Universe {
                 || waiting.kept.contains(&(field.to_owned(), value.clone()))
                 || (field == "customer_no" && value.is_empty() && self.settings.generate);
             if !kept {
-                broken.push(format!("I3 {anchor}.{field}: the edit to {value:?} on {side:?} was overwritten, and is kept nowhere"));
+                broken.push(format!("I3 {anchor}.{field}: the edit to {value:?} on {side:?} was overwritten or lost to a deletion, and is kept nowhere"));
             }
         }
         self.log.broken.extend(broken);
@@ -574,10 +576,17 @@ impl Universe {
     }
 }
 
-/// A canary with digits behind it, so that two bytes of a digest are no alarm.
-pub fn holds_canary(bytes: &[u8]) -> bool {
-    bytes.windows(5).any(|window| {
-        (window[..3].eq_ignore_ascii_case(b"Zqx") || &window[..3] == b"Zpx")
-            && window[3..].iter().all(u8::is_ascii_digit)
+/// A canary with a number behind it that some user got, so that bytes of a digest before an id are no alarm.
+pub fn holds_canary(bytes: &[u8], highest: u64) -> bool {
+    bytes.windows(3).enumerate().any(|(at, window)| {
+        let number = bytes[at + 3..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .fold(0u64, |sum, byte| {
+                sum.saturating_mul(10)
+                    .saturating_add(u64::from(byte - b'0'))
+            });
+        (window.eq_ignore_ascii_case(b"Zqx") || window == b"Zpx")
+            && (100..=highest).contains(&number)
     })
 }

@@ -170,7 +170,7 @@ fn check_doubles(universe: &mut Universe) {
         }
     }
     let mut stored = universe.disk.visible.values();
-    let canary = stored.any(|value| crate::oracle::holds_canary(value));
+    let canary = stored.any(|value| crate::oracle::holds_canary(value, 1000));
     if canary {
         universe
             .desk
