@@ -2,13 +2,12 @@
 //!
 //! Each failure keeps the kind that decides the exit code. Nothing here decides anything about a record.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::project::state_location;
 use super::world::RealWorld;
 use crate::config::{BridgeSettings, DatabaseUrl, Found, Problems, RemoteSettings, Settings, read};
-use crate::local::{SqliteLocal, SqliteOptions};
+use crate::local::AnyLocal;
 use crate::mapping::Mapping;
 use crate::model::{Error, Result, Vault, World};
 use crate::remote::contactlist::{ClientOptions, ContactList, ScanLimits, SoapCalls, vocabulary};
@@ -44,7 +43,7 @@ pub struct Bridge<'s> {
     /// The CRM.
     pub remote: Site,
     /// The database.
-    pub local: SqliteLocal,
+    pub local: AnyLocal,
     world: RealWorld,
     purpose: Purpose,
     rules: Rules,
@@ -61,24 +60,19 @@ impl<'s> Bridge<'s> {
         purpose: Purpose,
     ) -> Result<Self> {
         bridge.ensure_supported()?;
-        let (RemoteSettings::ContactList(remote), DatabaseUrl::Sqlite(path)) =
-            (&bridge.remote, &bridge.database)
-        else {
+        let RemoteSettings::ContactList(remote) = &bridge.remote else {
             return Err(super::not_in_this_version(bridge.remote.kind()));
         };
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
         let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
         let limits = &bridge.limits;
-        let local = SqliteLocal::open(
-            path,
+        let local = AnyLocal::open(
+            &bridge.database,
             &bridge.name,
             mapping.layout.clone(),
             vault.clone(),
-            SqliteOptions {
-                busy_timeout: limits.lock_wait,
-                ..SqliteOptions::default()
-            },
+            limits.lock_wait,
         )?;
         Ok(Self {
             settings: bridge,
@@ -92,7 +86,7 @@ impl<'s> Bridge<'s> {
             purpose,
             rules: rules(bridge),
             site: format!("{} site {}", remote.endpoint, remote.site_id),
-            database: absolute(path),
+            database: identity(&bridge.database),
         })
     }
 
@@ -125,7 +119,7 @@ impl<'s> Bridge<'s> {
         &'e mut self,
         store: &'e AnyStore,
         watch: &'e dyn Watch,
-    ) -> Engine<'e, Site, SqliteLocal, AnyStore, RealWorld> {
+    ) -> Engine<'e, Site, AnyLocal, AnyStore, RealWorld> {
         Engine {
             bridge: &self.settings.name,
             remote: &self.remote,
@@ -234,10 +228,13 @@ fn rules(bridge: &BridgeSettings) -> Rules {
     }
 }
 
-/// The file's address however it was named; only a digest of it is kept.
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path)
-        .unwrap_or_else(|_| path.to_owned())
-        .display()
-        .to_string()
+/// The database however it was named; only a digest of it is kept.
+fn identity(database: &DatabaseUrl) -> String {
+    match database {
+        DatabaseUrl::Sqlite(path) => std::path::absolute(path)
+            .unwrap_or_else(|_| path.to_owned())
+            .display()
+            .to_string(),
+        DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url) => url.shown().to_owned(),
+    }
 }
