@@ -5,6 +5,7 @@ mod fresh;
 
 use chrono::NaiveDateTime;
 
+use super::backend::{Statement, first};
 use super::url::Address;
 use super::{Connector, ServerLocal, ServerOptions};
 use crate::config::{DatabaseUrl, ServerUrl, database_for_tests};
@@ -145,8 +146,21 @@ pub(in crate::local) async fn an_entry_that_commits_late_is_found_whatever_its_n
         }
         // The lock waits for it.
         Server::MySql => {
+            let waiting = Statement::new(
+                B::DIALECT,
+                "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS \
+                 WHERE VARIABLE_NAME = 'Innodb_row_lock_current_waits' AND VARIABLE_VALUE > 0",
+            );
+            let mut watcher = place.visitor().await;
             let (_, ended) = tokio::join!(read(&mut side, &mut position), async {
-                tokio::task::yield_now().await;
+                let mut waited = false;
+                for _ in 0..5_000 {
+                    waited = first(&mut watcher, &waiting).await.unwrap().is_some();
+                    if waited {
+                        break;
+                    }
+                }
+                assert!(waited, "it did not wait");
                 late.script("COMMIT").await
             });
             ended.unwrap();
