@@ -56,8 +56,29 @@ if [[ -x tests/foreign/setup.sh ]]; then
     fi
 fi
 
+# Database servers, for the sides that are not SQLite.
+. tests/servers/servers.sh
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'servers_stop; rm -f "$log"' EXIT
+# server NAME PROGRAM PACKAGE...: has it installed and started; addresses that are set already are taken as they are.
+server() {
+    local name=$1 program=$2
+    shift 2
+    if [[ -z $($program) ]]; then
+        may_install && { [[ -n ${updated:-} ]] || apt-get update -qq; } && updated=1 &&
+            RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    fi
+    if [[ -z $($program) ]]; then
+        skip "the tests of $name" "it is not installed"
+    elif ! needs openssl openssl || ! needs perl perl; then
+        skip "the tests of $name" "openssl or perl is not installed"
+    else
+        servers_start "$name" || skip "the tests of $name" "$servers_reason"
+    fi
+}
+[[ -n ${CONTACTBRIDGE_TEST_POSTGRES:-} ]] || server postgres "postgres_program initdb" postgresql postgresql-client
+[[ -n ${CONTACTBRIDGE_TEST_MYSQL:-} ]] || server mariadb mariadb_server mariadb-server mariadb-client
+
 began=$SECONDS
 if [[ ${1:-} == --torture ]]; then
     CONTACTBRIDGE_TORTURE=1 cargo test --locked --no-fail-fast -- --ignored --nocapture --test-threads=1 2>&1 | tee "$log"

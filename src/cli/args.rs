@@ -179,8 +179,8 @@ pub enum Command {
         #[arg(value_enum, conflicts_with = "sql")]
         file: Option<SchemaFile>,
         /// The SQL of the bookkeeping tables, for an administrator to make
-        #[arg(long)]
-        sql: bool,
+        #[arg(long, value_enum, value_name = "DATABASE", num_args = 0..=1, require_equals = true, default_missing_value = "sqlite")]
+        sql: Option<SqlDialect>,
     },
     /// Print completions for a shell
     Completions {
@@ -190,6 +190,17 @@ pub enum Command {
     },
     /// Print the version
     Version,
+}
+
+/// Whose SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SqlDialect {
+    /// SQLite
+    Sqlite,
+    /// PostgreSQL
+    Postgres,
+    /// MySQL and MariaDB
+    Mysql,
 }
 
 /// The files that have a schema.

@@ -2,13 +2,11 @@
 //!
 //! Each failure keeps the kind that decides the exit code. Nothing here decides anything about a record.
 
-use std::path::Path;
-
 use super::project::state_location;
 use super::site::Site;
 use super::world::RealWorld;
 use crate::config::{BridgeSettings, DatabaseUrl, Found, Problems, RemoteSettings, Settings, read};
-use crate::local::{SqliteLocal, SqliteOptions};
+use crate::local::AnyLocal;
 use crate::mapping::Mapping;
 use crate::model::{Error, Result, Vault, World};
 use crate::remote::association_anywhere;
@@ -42,7 +40,7 @@ pub struct Bridge<'s> {
     /// The CRM.
     pub remote: Site,
     /// The database.
-    pub local: SqliteLocal,
+    pub local: AnyLocal,
     world: RealWorld,
     purpose: Purpose,
     rules: Rules,
@@ -59,22 +57,16 @@ impl<'s> Bridge<'s> {
         purpose: Purpose,
     ) -> Result<Self> {
         bridge.ensure_supported()?;
-        let DatabaseUrl::Sqlite(path) = &bridge.database else {
-            return Err(super::not_in_this_version("this kind of database"));
-        };
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
         let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
         let limits = &bridge.limits;
-        let local = SqliteLocal::open(
-            path,
+        let local = AnyLocal::open(
+            &bridge.database,
             &bridge.name,
             mapping.layout.clone(),
             vault.clone(),
-            SqliteOptions {
-                busy_timeout: limits.lock_wait,
-                ..SqliteOptions::default()
-            },
+            limits.lock_wait,
         )?;
         Ok(Self {
             settings: bridge,
@@ -88,7 +80,7 @@ impl<'s> Bridge<'s> {
             purpose,
             rules: rules(bridge),
             site: Site::address(bridge),
-            database: absolute(path),
+            database: identity(&bridge.database),
         })
     }
 
@@ -226,10 +218,13 @@ fn rules(bridge: &BridgeSettings) -> Rules {
     }
 }
 
-/// The file's address however it was named; only a digest of it is kept.
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path)
-        .unwrap_or_else(|_| path.to_owned())
-        .display()
-        .to_string()
+/// The database however it was named; only a digest of it is kept.
+fn identity(database: &DatabaseUrl) -> String {
+    match database {
+        DatabaseUrl::Sqlite(path) => std::path::absolute(path)
+            .unwrap_or_else(|_| path.to_owned())
+            .display()
+            .to_string(),
+        DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url) => url.shown().to_owned(),
+    }
 }

@@ -215,7 +215,7 @@ fn state_of(bridge: &Bridge<'_>, findings: &mut Findings) {
 }
 
 async fn database(bridge: &mut Bridge<'_>, findings: &mut Findings) {
-    let description = match bridge.local.describe() {
+    let description = match bridge.local.describe().await {
         Ok(description) => description,
         Err(error) => return findings.error("database", &error),
     };

@@ -13,7 +13,7 @@ use super::world::RealWorld;
 use crate::model::{ChangeMethod, Error, Result};
 
 /// Installs or removes.
-pub fn run(config: Option<&Path>, action: JournalAction, output: Output) -> Result<Exit> {
+pub async fn run(config: Option<&Path>, action: JournalAction, output: Output) -> Result<Exit> {
     let settings = project::load(config)?;
     let (name, installs) = match &action {
         JournalAction::Install { bridge } => (bridge, true),
@@ -32,9 +32,9 @@ pub fn run(config: Option<&Path>, action: JournalAction, output: Output) -> Resu
         ));
     }
     let changed = if installs {
-        bridge.local.install_journal()?
+        bridge.local.install_journal().await?
     } else {
-        bridge.local.remove_journal()?
+        bridge.local.remove_journal().await?
     };
     output.report(&json!({ "bridge": name, "table": table, "changed": changed }), |_| match (installs, changed) {
         (true, true) => format!("Triggers installed on {table}"),

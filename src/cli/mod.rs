@@ -126,7 +126,7 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Reseed(args) => reseed::run(&global, &args, output).await,
         Command::Review { action } => review::run(config, action, output).await,
         Command::Quarantine { action } => quarantine::run(config, action, output).await,
-        Command::Journal { action } => journal::run(config, action, output),
+        Command::Journal { action } => journal::run(config, action, output).await,
         Command::State {
             action: StateAction::Move { bridge, to },
         } => state_move::run(config, &bridge, &to, global.shows_progress(), output).await,
@@ -142,7 +142,7 @@ fn not_in_this_version(what: &str) -> Error {
     Error::config(
         "E-VERSION",
         format!(
-            "`{what}` is not in this version ({}), which bridges contactlist and SQLite",
+            "`{what}` is not in this version ({}), which bridges contactlist and SQLite, PostgreSQL or MySQL",
             env!("CARGO_PKG_VERSION")
         ),
     )

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::args::SchemaFile;
+use super::args::{SchemaFile, SqlDialect};
 use super::exit::Exit;
 use super::output::Output;
 use crate::config::{config_schema, mapping_schema};
@@ -10,10 +10,15 @@ use crate::local::{Dialect, bookkeeping_sql};
 use crate::model::{Error, Result};
 
 /// Prints the schema of one file, of both under their names, or the SQL.
-pub fn run(file: Option<SchemaFile>, sql: bool, output: Output) -> Result<Exit> {
-    if sql {
-        let sql = bookkeeping_sql(Dialect::Sqlite);
-        output.report(&json!({ "sqlite": sql }), |_| sql.clone())?;
+pub fn run(file: Option<SchemaFile>, sql: Option<SqlDialect>, output: Output) -> Result<Exit> {
+    if let Some(dialect) = sql {
+        let (name, dialect) = match dialect {
+            SqlDialect::Sqlite => ("sqlite", Dialect::Sqlite),
+            SqlDialect::Postgres => ("postgres", Dialect::Postgres),
+            SqlDialect::Mysql => ("mysql", Dialect::MySql),
+        };
+        let sql = bookkeeping_sql(dialect);
+        output.report(&json!({ (name): sql }), |_| sql.clone())?;
         return Ok(Exit::Clean);
     }
     let schema = match file {

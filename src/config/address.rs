@@ -89,15 +89,17 @@ pub(super) fn web_address(value: &Value<'_>) -> Option<Url> {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
+    url.host_str().is_some_and(is_loopback_host)
+}
+
+/// Whether a host, as an address has it, is this machine: decided by the text alone.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host
             .trim_start_matches('[')
             .trim_end_matches(']')
             .parse::<IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback()),
-        None => false,
-    }
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `ADDRESS:PORT` to listen on.

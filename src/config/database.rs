@@ -117,6 +117,12 @@ fn database_in(text: &str, directory: &Path) -> Result<DatabaseUrl, &'static str
     }
 }
 
+/// What `database:` with this text means, for tests of what connects to it.
+#[cfg(test)]
+pub(crate) fn database_for_tests(text: &str) -> DatabaseUrl {
+    database_in(text, Path::new("/")).expect("an address of a database")
+}
+
 impl StateLocation {
     /// Reads what `state:` and `state move --to` take; a relative path starts from `directory`. The error is a
     /// sentence without subject, such as `is not a directory, …`.
@@ -147,7 +153,15 @@ fn server(text: &str) -> Result<ServerUrl, &'static str> {
     let url = Url::parse(text).map_err(|_| {
         "is not an address such as postgres://user@host/database (special characters of a password are written as %40)"
     })?;
-    let host = url.host_str().unwrap_or_default();
+    // A server on this machine may be named by its socket: host=/DIRECTORY (PostgreSQL), socket=/PATH (MySQL).
+    let socket = url
+        .query_pairs()
+        .find(|(name, value)| matches!(name.as_ref(), "host" | "socket") && value.starts_with('/'))
+        .map(|(_, value)| value.into_owned());
+    let host = match (url.host_str().unwrap_or_default(), &socket) {
+        ("", Some(path)) => path.as_str(),
+        (host, _) => host,
+    };
     let name = url.path().trim_start_matches('/');
     if host.is_empty() || name.is_empty() {
         return Err(
@@ -223,6 +237,14 @@ mod tests {
             panic!("not postgres")
         };
         assert!(url.expose().contains("hunter2"));
+        let (found, _, _) = read(
+            "mysql:///customers?socket=/run/mysqld/mysqld.sock",
+            database,
+        );
+        assert_eq!(
+            found.unwrap().to_string(),
+            "mysql:///run/mysqld/mysqld.sock/customers"
+        );
         let (found, warnings, _) = read("postgres://bridge@db/state", state);
         assert!(matches!(found, Some(StateLocation::Postgres(_))) && warnings == 0);
     }
@@ -238,6 +260,7 @@ mod tests {
             "postgres://",
             "postgres://host",
             "mysql:customers",
+            "mysql:///customers?socket=relative",
         ] {
             let (found, _, problems) = read(text, database);
             assert!(found.is_none(), "{text}");

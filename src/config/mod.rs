@@ -24,6 +24,7 @@ mod yaml;
 #[cfg(test)]
 mod bad_input;
 
+pub(crate) use address::is_loopback_host;
 pub use association_anywhere::{
     AssociationAnywhereSettings, DEFAULT_CHUNK, NameStyle, Purge, ServiceNames, ServiceUrls,
     Services, sections as association_anywhere_sections,
@@ -32,6 +33,8 @@ pub use contactlist::{ContactListSettings, DEFAULT_SOAP, SoapVersion};
 pub use data_sync::{
     Callers, DEFAULT_SEND_BATCH, DataSyncSettings, Order, ReceiveSettings, SendSettings,
 };
+#[cfg(test)]
+pub(crate) use database::database_for_tests;
 pub use database::{DatabaseUrl, ServerUrl, StateLocation};
 pub use fill::{DEFAULT_SECRET_SIZE_MAX, Environment, Sources, fill_in, process_environment, wipe};
 pub use find::{DEFAULT_FILE, FILE_VARIABLE, Found, find, read};

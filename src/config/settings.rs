@@ -246,11 +246,9 @@ impl BridgeSettings {
     /// Refuses what the file may say but this version can't do yet, with `E-NOT-SUPPORTED` (exit 2).
     pub fn ensure_supported(&self) -> Result<()> {
         let refuse = |what| Err(not_supported(&format!("bridges.{}", self.name), what));
-        match (&self.remote, &self.database) {
-            (RemoteSettings::DataSync(_), _) => refuse("kind data-sync"),
-            (_, DatabaseUrl::Postgres(_)) => refuse("a PostgreSQL database"),
-            (_, DatabaseUrl::MySql(_)) => refuse("a MySQL database"),
-            (_, DatabaseUrl::Sqlite(_)) => Ok(()),
+        match &self.remote {
+            RemoteSettings::DataSync(_) => refuse("kind data-sync"),
+            RemoteSettings::ContactList(_) | RemoteSettings::AssociationAnywhere(_) => Ok(()),
         }
     }
 }

@@ -7,17 +7,24 @@ use chrono::{DateTime, Utc};
 
 use crate::model::{Cell, Digest, LocalKey, RemoteId, Result};
 
+mod any;
 #[cfg(test)]
 mod contract;
 mod dialect;
 mod digest;
 mod fold;
 mod instant;
+mod mysql;
+mod names;
+mod postgres;
 mod problem;
+mod server;
 mod sqlite;
 
+pub use any::AnyLocal;
 pub use dialect::{Dialect, bookkeeping_sql};
 pub use problem::{Description, JournalState, Problem};
+pub use server::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT};
 pub use sqlite::{
     DEFAULT_APPLIED_KEPT, DEFAULT_BUSY_TIMEOUT, DEFAULT_CACHE_KIB, DEFAULT_COLUMN_OVERLAP,
     DEFAULT_FIND_INDEX_ROWS, DEFAULT_MAX_CHANGED_KEYS, SqliteLocal, SqliteOptions,

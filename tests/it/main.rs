@@ -13,6 +13,7 @@
 //! - `disk`: full and read-only disks
 //! - `guards`: what stops a run before anything is written
 //! - `kill`: runs that are killed at random moments
+//! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
@@ -29,7 +30,7 @@ mod foreign;
 mod foreign_sync;
 mod guards;
 mod kill;
-
+mod servers;
 mod simulator;
 mod support;
 mod two_way;

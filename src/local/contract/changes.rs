@@ -27,7 +27,7 @@ pub(in crate::local) async fn the_journal_tells_others_edits_and_not_our_own<P: 
     place.other("UPDATE customers SET name = 'A' WHERE id = 1");
     place.other("UPDATE customers SET name = 'AA', id = 10 WHERE id = 1");
     place.other("UPDATE customers SET name = name WHERE id = 3");
-    place.other("INSERT INTO customers (email) VALUES ('d')");
+    place.other("INSERT INTO customers (id, email) VALUES (11, 'd')");
     place.other("DELETE FROM customers WHERE id = 2");
     let changes = side.changes(Some(&position)).await.unwrap();
     let times_known = match &changes {
@@ -65,7 +65,10 @@ pub(in crate::local) async fn the_journal_tells_others_edits_and_not_our_own<P: 
         vec![Cell::Int(0)],
     );
     equal(keys(side.changes(Some(&next)).await.unwrap()).0, vec![]);
-    place.other("UPDATE customers SET deleted_at = 'now' WHERE id = 3");
+    place.other(&format!(
+        "UPDATE customers SET deleted_at = {} WHERE id = 3",
+        place.now()
+    ));
     equal(
         keys(side.changes(Some(&next)).await.unwrap()).0,
         vec![LocalKey::Int(3)],
@@ -109,7 +112,12 @@ pub(in crate::local) async fn a_column_of_times_tells_edits_and_their_time<P: Pl
     wanted.changes = ChangeMethod::Column("updated_at".to_owned());
     let mut side = prepared(place, wanted).await;
     equal(side.changes(None).await.unwrap(), LocalChanges::ScanNeeded);
-    place.other("INSERT INTO customers (id, updated_at) VALUES (1, '2026-01-01 10:00:00'), (2, '2026-01-02T10:00:00Z')");
+    let time = |iso: &str| place.time(iso);
+    place.other(&format!(
+        "INSERT INTO customers (id, updated_at) VALUES (1, {}), (2, {})",
+        time("2026-01-01 10:00:00"),
+        time("2026-01-02T10:00:00Z")
+    ));
     let position = side
         .position()
         .await
@@ -120,8 +128,15 @@ pub(in crate::local) async fn a_column_of_times_tells_edits_and_their_time<P: Pl
         keys(side.changes(Some(&position)).await.unwrap()).0,
         vec![LocalKey::Int(2)],
     );
-    place.other("INSERT INTO customers (id, updated_at) VALUES (3, '2026-01-02 10:00:00'), (4, '2999-01-01'), (5, NULL)");
-    place.other("UPDATE customers SET updated_at = '2026-01-02 12:30:00+02:00' WHERE id = 1");
+    place.other(&format!(
+        "INSERT INTO customers (id, updated_at) VALUES (3, {}), (4, {}), (5, NULL)",
+        time("2026-01-02 10:00:00"),
+        time("2999-01-01")
+    ));
+    place.other(&format!(
+        "UPDATE customers SET updated_at = {} WHERE id = 1",
+        time("2026-01-02 12:30:00+02:00")
+    ));
     let changes = side.changes(Some(&position)).await.unwrap();
     let LocalChanges::Keys {
         keys: found,
@@ -145,9 +160,10 @@ pub(in crate::local) async fn a_column_of_times_tells_edits_and_their_time<P: Pl
     let row = side.fetch(&[LocalKey::Int(1)]).await.unwrap().remove(0);
     assert!(row.expect("stands").changed_at.is_some());
     // A row from the future does not hide what comes before its time.
-    place.other(
-        "UPDATE customers SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now') WHERE id = 1",
-    );
+    place.other(&format!(
+        "UPDATE customers SET updated_at = {} WHERE id = 1",
+        place.now()
+    ));
     let (found, _) = keys(side.changes(Some(&next)).await.unwrap());
     assert!(found.contains(&LocalKey::Int(1)), "{found:?}");
 }

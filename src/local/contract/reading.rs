@@ -156,7 +156,7 @@ pub(in crate::local) async fn text_keys_are_scanned_in_bytewise_order<P: Place>(
 
 pub(in crate::local) async fn matches_are_found_however_they_are_written<P: Place>(place: &P) {
     let mut side = prepared(place, layout()).await;
-    place.other("INSERT INTO customers (id, email, name, age) VALUES (1, ' Zoe@Example.ORG ', '(02) 9999 1234', 30), (2, 'b@example.org', NULL, 31), (3, NULL, 'x', NULL)");
+    place.other("INSERT INTO customers (email, name, age) VALUES (' Zoe@Example.ORG ', '(02) 9999 1234', 30), ('b@example.org', NULL, 31), (NULL, 'x', NULL)");
     let ids = |rows: Vec<Row>| rows.into_iter().map(|row| row.key).collect::<Vec<_>>();
     let one = vec![LocalKey::Int(1)];
     equal(

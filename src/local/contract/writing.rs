@@ -174,7 +174,7 @@ pub(in crate::local) async fn children_are_settled_part_by_part<P: Place>(place:
     );
     inserted(&mut side, &[second]).await;
     equal(
-        place.ask("SELECT kind || city || coalesce(note, '-') FROM addresses ORDER BY kind"),
+        place.ask("SELECT concat(kind, city, coalesce(note, '-')) FROM addresses ORDER BY kind"),
         vec![
             text("1Limamine"),
             text("2Oslomine"),

@@ -1,8 +1,8 @@
 //! What `check` is told about the database, the journal's triggers by hand, and names that can't be.
 
-use super::{SqliteLocal, binding, failure, journal};
+use super::{SqliteLocal, failure, journal};
 use crate::local::problem::{Description, JournalState, Problem};
-use crate::model::{ChangeMethod, Layout, Result};
+use crate::model::{ChangeMethod, Result};
 
 impl SqliteLocal {
     /// What stands in the database and all that is wrong with it, for `check`. Fails only where the file can't be read.
@@ -88,55 +88,4 @@ impl SqliteLocal {
             None => Ok(false),
         }
     }
-}
-
-/// Names that no table and no column can have, and columns that are named twice.
-pub(super) fn names(layout: &Layout) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut check = |table: &str, columns: Vec<&str>| {
-        let reserved = table.to_ascii_lowercase();
-        if table.is_empty() || table.contains('\0') {
-            problems.push(Problem::fatal("E-MAP-TABLE", "A table without a name"));
-        } else if reserved.starts_with("sqlite_") || reserved.starts_with("contactbridge_") {
-            problems.push(Problem::fatal(
-                "E-MAP-TABLE",
-                format!("{table}: tables of that name belong to SQLite or to the bridge itself"),
-            ));
-        }
-        for (at, column) in columns.iter().enumerate() {
-            if column.is_empty() || column.contains('\0') {
-                problems.push(Problem::fatal(
-                    "E-MAP-COLUMN",
-                    format!("{table}: a column without a name"),
-                ));
-            } else if columns[..at]
-                .iter()
-                .any(|other| other.eq_ignore_ascii_case(column))
-            {
-                problems.push(Problem::fatal(
-                    "E-MAP-COLUMN",
-                    format!("{table}.{column}: two rules write to it"),
-                ));
-            }
-        }
-    };
-    let fields = layout.columns.iter().map(|column| column.name.as_str());
-    let key = (layout.key_field.is_none()).then_some(layout.key.as_str());
-    check(
-        binding::table_name(&layout.table),
-        key.into_iter()
-            .chain(layout.deleted.as_deref())
-            .chain(fields)
-            .collect(),
-    );
-    for child in &layout.children {
-        let fields = child.columns.iter().map(|column| column.name.as_str());
-        check(
-            binding::table_name(&child.table),
-            std::iter::once(child.parent.as_str())
-                .chain(fields)
-                .collect(),
-        );
-    }
-    problems
 }

@@ -87,7 +87,7 @@ impl SqliteLocal {
         vault: Vault,
         options: SqliteOptions,
     ) -> Result<Self> {
-        refuse(&describe::names(&layout))?;
+        refuse(&super::names::check(&layout))?;
         Ok(Self {
             path: path.into(),
             bridge: bridge.into(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use contactbridge::simulator::contactlist::{ContactListSimulator, Options};
 use rusqlite::types::Value;
 
+use super::servers::{Fresh, Server};
 use super::{Binary, Ran};
 
 /// A mapping small enough to reason about: an External ID and an e-mail to match by, a name, a date, a flag.
@@ -34,6 +35,8 @@ pub struct Setup {
     keys: Vec<String>,
     limits: Vec<String>,
     mapping: String,
+    database: Option<Fresh>,
+    address: Option<String>,
 }
 
 impl Default for Setup {
@@ -52,6 +55,8 @@ impl Default for Setup {
                 "free_disk: 0".into(),
             ],
             mapping: MAPPING.into(),
+            database: None,
+            address: None,
         }
     }
 }
@@ -105,6 +110,24 @@ impl Setup {
         self
     }
 
+    /// A database of its own on this server, instead of a SQLite file; `None` where no such server runs.
+    pub fn on(mut self, server: Server) -> Option<Self> {
+        self.database = Some(Fresh::make(server)?);
+        Some(self)
+    }
+
+    /// What the customer did to the database before.
+    pub fn with_tables(self, sql: &str) -> Self {
+        self.database.as_ref().expect("a server").run(sql);
+        self
+    }
+
+    /// Another address of the same database, such as another user's.
+    pub fn address(mut self, of: impl FnOnce(&Fresh) -> String) -> Self {
+        self.address = Some(of(self.database.as_ref().expect("a server")));
+        self
+    }
+
     /// Makes the directory and starts the CRM.
     pub fn build(self) -> Project {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -118,8 +141,13 @@ impl Setup {
         let config = format!(
             "state: {state}\nbridges:\n  members:\n    remote:\n      kind: contactlist\n      endpoint: {endpoint}\n      \
              site_id: {site}\n      username: ${{CRM_USERNAME}}\n      password: ${{CRM_PASSWORD}}\n      time_zone: {zone}\n{remote}    \
-             database: sqlite:customers.db\n    mapping: mappings/contactlist.yaml\n{keys}    limits:\n{limits}",
+             database: \"{database}\"\n    mapping: mappings/contactlist.yaml\n{keys}    limits:\n{limits}",
             state = self.state,
+            database = match (&self.address, &self.database) {
+                (Some(address), _) => address.clone(),
+                (None, Some(fresh)) => fresh.url(),
+                (None, None) => "sqlite:customers.db".to_owned(),
+            },
             endpoint = crm.url(),
             site = self.options.site_id,
             zone = self.options.zone,
@@ -141,6 +169,7 @@ impl Setup {
             directory,
             binary,
             crm,
+            fresh: self.database,
         }
     }
 }
@@ -152,6 +181,8 @@ pub struct Project {
     pub binary: Binary,
     /// Its CRM.
     pub crm: ContactListSimulator,
+    /// Its database, where that is not a SQLite file.
+    pub fresh: Option<Fresh>,
 }
 
 impl Project {
@@ -180,7 +211,30 @@ impl Project {
         fs::write(path, text.replace(old, new)).expect("the file");
     }
 
-    /// A connection to the customer's database, as another program would open it.
+    /// The clock of the customer's database, as its programs write times.
+    pub fn now(&self) -> &'static str {
+        match self.fresh.as_ref().map(|fresh| fresh.server) {
+            None => "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+            Some(Server::Postgres) => "clock_timestamp()",
+            Some(Server::MySql) => "UTC_TIMESTAMP(6)",
+        }
+    }
+
+    /// The names of all tables.
+    pub fn tables(&self) -> Vec<String> {
+        self.rows(match self.fresh.as_ref().map(|fresh| fresh.server) {
+            None => "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+            Some(Server::Postgres) => {
+                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
+            }
+            Some(Server::MySql) => {
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1"
+            }
+        })
+        .concat()
+    }
+
+    /// A connection to the customer's SQLite file, as another program would open it.
     pub fn database(&self) -> rusqlite::Connection {
         let connection =
             rusqlite::Connection::open(self.path("customers.db")).expect("the database");
@@ -193,12 +247,36 @@ impl Project {
     /// Runs a statement in the customer's database; how many rows it changed.
     #[track_caller]
     pub fn sql(&self, statement: &str) -> usize {
+        if let Some(fresh) = &self.fresh {
+            let counts = ["UPDATE", "DELETE", "INSERT"]
+                .iter()
+                .any(|word| statement.trim_start().starts_with(word));
+            if !counts {
+                fresh.run(statement);
+                return 0;
+            }
+            let rows = fresh.rows(&match fresh.server {
+                Server::Postgres => {
+                    format!("WITH done AS ({statement} RETURNING 1) SELECT count(*) FROM done")
+                }
+                Server::MySql => format!("{statement}; SELECT ROW_COUNT()"),
+            });
+            let count = rows.concat().pop().flatten().expect("a count");
+            return count.parse().expect("a count");
+        }
         self.database().execute(statement, []).expect(statement)
     }
 
     /// The rows of a query, each cell as text; NULL is `-`.
     #[track_caller]
     pub fn rows(&self, query: &str) -> Vec<Vec<String>> {
+        if let Some(fresh) = &self.fresh {
+            let cell = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+            let rows = fresh.rows(query).into_iter();
+            return rows
+                .map(|row| row.into_iter().map(cell).collect())
+                .collect();
+        }
         let connection = self.database();
         let mut statement = connection.prepare(query).expect(query);
         let width = statement.column_count();

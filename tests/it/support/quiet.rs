@@ -2,7 +2,7 @@
 
 use contactbridge::simulator::contactlist::Operation;
 
-use super::Project;
+use super::{Project, Server};
 
 /// The operations that change a contact.
 const WRITES: [Operation; 3] = [
@@ -14,10 +14,15 @@ const WRITES: [Operation; 3] = [
 impl Project {
     /// Every row of every table as text, the bridge's own tables included.
     pub fn dump(&self) -> Vec<String> {
-        let tables = self.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+        let server = self.fresh.as_ref().map(|fresh| fresh.server);
         let mut all = Vec::new();
-        for table in tables.concat() {
-            let mut rows = self.rows(&format!("SELECT * FROM \"{table}\""));
+        for table in self.tables() {
+            let mut rows = self.rows(&match server {
+                None => format!("SELECT * FROM \"{table}\""),
+                // Which transaction wrote each row: writing the same again shows as well.
+                Some(Server::Postgres) => format!("SELECT xmin, t.* FROM \"{table}\" AS t"),
+                Some(Server::MySql) => format!("SELECT * FROM `{table}`"),
+            });
             rows.sort();
             all.extend(rows.iter().map(|row| format!("{table}: {row:?}")));
         }
@@ -34,11 +39,13 @@ impl Project {
     pub fn quiet_sync(&self, code: i32) -> serde_json::Value {
         let (rows, people) = (self.dump(), self.crm.people());
         // Rises with every commit of another connection, whatever it wrote.
-        let watcher = self.database();
+        let watcher = self.fresh.is_none().then(|| self.database());
         let version = || -> i64 {
-            watcher
-                .query_row("PRAGMA data_version", [], |row| row.get(0))
-                .expect("a version")
+            watcher.as_ref().map_or(0, |watcher| {
+                watcher
+                    .query_row("PRAGMA data_version", [], |row| row.get(0))
+                    .expect("a version")
+            })
         };
         let before = version();
         self.crm.clear_log();

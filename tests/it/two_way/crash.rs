@@ -23,7 +23,7 @@ const CHECKPOINTS: [&str; 11] = [
 const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
 
 /// Something of everything on both sides; what it leaves must show in [`assert_done`].
-pub(super) fn work(project: &Project) {
+pub fn work(project: &Project) {
     let edit = |no: &str, change: fn(&mut Person)| {
         assert!(project.crm.edit(project.contact(no).entity_id, change));
     };
@@ -43,11 +43,11 @@ pub(super) fn work(project: &Project) {
     );
     for letter in LETTERS {
         project.sql(&format!(
-            "INSERT INTO customers (customer_no, email, first_name, opted_in) VALUES ('L-{letter}', 'l{letter}@example.org', 'Desk', 1)"
+            "INSERT INTO customers (customer_no, email, first_name, opted_in) VALUES ('L-{letter}', 'l{letter}@example.org', 'Desk', '1')"
         ));
         // Named by its address alone.
         project.sql(&format!(
-            "INSERT INTO customers (email, first_name, opted_in) VALUES ('only{letter}@example.org', 'Mail', 1)"
+            "INSERT INTO customers (email, first_name, opted_in) VALUES ('only{letter}@example.org', 'Mail', '1')"
         ));
         let mail = format!("c{letter}@example.org");
         project
@@ -57,7 +57,7 @@ pub(super) fn work(project: &Project) {
 }
 
 #[track_caller]
-pub(super) fn assert_done(project: &Project) {
+pub fn assert_done(project: &Project) {
     assert_equal_sides(project);
     assert_eq!(
         project.contact("M000000").first_name.as_deref(),
@@ -75,7 +75,7 @@ pub(super) fn assert_done(project: &Project) {
 }
 
 /// Runs with a crash point until a run ends by itself; how often it was killed.
-fn sync_through(project: &Project, point: &str) -> u32 {
+pub fn sync_through(project: &Project, point: &str) -> u32 {
     let mut kills = 0;
     for visit in 1..=40 {
         let ran = project

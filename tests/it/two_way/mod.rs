@@ -1,19 +1,19 @@
 //! Records flow through the real binary, both ways, and then nothing moves any more.
 
 mod conflicts;
-mod crash;
+pub mod crash;
 mod first_load;
 mod held;
-mod night;
+pub mod night;
 mod one_way;
 mod oracle;
 mod quirks;
-mod relink;
+pub mod relink;
 mod survival;
 
 use contactbridge::simulator::contactlist::Person;
 
-use crate::support::{Project, Setup};
+use crate::support::{Project, Server, Setup};
 
 /// Nine columns, with everything about the table left open: how edits are found, what names a row, what deletes one.
 pub fn mapping(changes: &str, natural_key: bool, soft_delete: bool) -> String {
@@ -78,15 +78,17 @@ pub fn contacts(project: &Project) -> Vec<Vec<String>> {
 
 /// What the live rows show in [`COLUMNS`], sorted.
 pub fn rows(project: &Project) -> Vec<Vec<String>> {
-    let marks = "SELECT count(*) FROM pragma_table_info('customers') WHERE name = 'deleted_at'";
-    let live = match project.cell(marks).as_str() {
-        "0" => "",
-        _ => " WHERE deleted_at IS NULL",
+    let mapping = std::fs::read_to_string(project.path("mappings/contactlist.yaml"));
+    let live = if mapping.expect("a mapping").contains("deleted: deleted_at") {
+        " WHERE deleted_at IS NULL"
+    } else {
+        ""
     };
-    let mut all = project.rows(&format!(
-        "SELECT {} FROM customers{live}",
-        COLUMNS.join(", ")
-    ));
+    let mut columns = COLUMNS.join(", ");
+    if matches!(&project.fresh, Some(fresh) if fresh.server == Server::Postgres) {
+        columns = columns.replace("opted_in", "opted_in::int");
+    }
+    let mut all = project.rows(&format!("SELECT {columns} FROM customers{live}"));
     all.sort();
     all
 }

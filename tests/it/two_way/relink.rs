@@ -6,16 +6,16 @@ use super::{assert_equal_sides, contacts, newcomer, plain, rows};
 use crate::support::{Project, Setup};
 
 /// People with every kind of identity on both sides, synchronised; then the state is gone.
-fn lost(setup: Setup) -> Project {
+pub fn lost(setup: Setup) -> Project {
     let project = setup.build();
     project
         .crm
         .insert(newcomer("", "mail@example.org", "Mail", "Alone"));
     project.crm.insert(newcomer("", "", "No", "Identity"));
     project.sync(0);
-    project.sql("INSERT INTO customers (customer_no, email, first_name, opted_in) VALUES ('L-1', 'l1@example.org', 'Desk', 1)");
+    project.sql("INSERT INTO customers (customer_no, email, first_name, opted_in) VALUES ('L-1', 'l1@example.org', 'Desk', '1')");
     project.sql(
-        "INSERT INTO customers (email, first_name, opted_in) VALUES ('l2@example.org', 'Desk', 0)",
+        "INSERT INTO customers (email, first_name, opted_in) VALUES ('l2@example.org', 'Desk', '0')",
     );
     project.sync(0);
     assert_equal_sides(&project);
@@ -102,7 +102,7 @@ fn a_first_meeting_of_two_full_sides_links_fills_asks_and_deletes_nothing() {
     project.sql("UPDATE customers SET first_name = 'Differs' WHERE customer_no = 'M000001'");
     project.sql("UPDATE customers SET city = NULL WHERE customer_no = 'M000002'");
     project.sql("DELETE FROM customers WHERE customer_no = 'M000003'");
-    project.sql("INSERT INTO customers (customer_no, email, first_name, opted_in) VALUES ('L-1', 'l1@example.org', 'Desk', 1)");
+    project.sql("INSERT INTO customers (customer_no, email, first_name, opted_in) VALUES ('L-1', 'l1@example.org', 'Desk', '1')");
     let report = project.sync(3);
     assert_eq!(report["review"], 1, "{report:#}");
     assert_eq!(report["conflicts"], 1, "{report:#}");

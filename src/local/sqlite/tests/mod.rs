@@ -49,6 +49,10 @@ impl Place for File {
         self.connect().execute_batch(sql).unwrap();
     }
 
+    fn now(&self) -> String {
+        "strftime('%Y-%m-%d %H:%M:%f', 'now')".to_owned()
+    }
+
     fn ask(&self, sql: &str) -> Vec<Cell> {
         let conn = self.connect();
         let mut statement = conn.prepare(sql).unwrap();
@@ -60,7 +64,7 @@ impl Place for File {
     }
 }
 
-contract::contract!(file());
+contract::contract!(Some(file()));
 
 /// A layout for a table that the customer made.
 fn theirs(key: &str, columns: &[&str]) -> Layout {
