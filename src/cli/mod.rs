@@ -142,7 +142,7 @@ fn not_in_this_version(what: &str) -> Error {
     Error::config(
         "E-VERSION",
         format!(
-            "`{what}` is not in this version ({}), which bridges contactlist and SQLite, PostgreSQL or MySQL",
+            "`{what}` is not in this version ({}), which bridges contactlist and association-anywhere with SQLite, PostgreSQL or MySQL",
             env!("CARGO_PKG_VERSION")
         ),
     )
