@@ -122,7 +122,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
             }
         }
-        if run.scan_end.is_none() {
+        // A queue names whoever is new by itself.
+        if run.scan_end.is_none() && !run.current {
             for view in collected.new_local.values() {
                 wanted.extend(
                     run.identity

@@ -15,6 +15,7 @@
 //! - `kill`: runs that are killed at random moments
 //! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
+//! - `shadow`: bridges to a service that queues what changed
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
 
@@ -31,6 +32,7 @@ mod foreign_sync;
 mod guards;
 mod kill;
 mod servers;
+mod shadow;
 mod simulator;
 mod support;
 mod two_way;
