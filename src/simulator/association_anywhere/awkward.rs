@@ -64,7 +64,9 @@ const ALL: [Awkwardness; 15] = [
 /// Makes a customer awkward, or leaves it as it is.
 pub(super) fn spoil(customer: &mut Customer, number: u32, dice: &mut Dice) {
     // Two for each: every other number of the showcase stays plain, and companies stand among them.
-    let shown = usize::try_from(number / 2).ok().filter(|_| number % 2 == 0);
+    let shown = usize::try_from(number / 2)
+        .ok()
+        .filter(|_| number.is_multiple_of(2));
     let chosen = match shown.and_then(|place| ALL.get(place)) {
         Some(chosen) => Some(*chosen),
         None if number >= SHOWCASE && dice.once_in(8) => dice.pick(&ALL).copied(),

@@ -154,10 +154,7 @@ impl Writing<'_> {
             // What "all" adds is a guess: those without any value.
             "customerAttributes" | "custDimAttrs" | "employmentAttributes" => {
                 let value = |field: &&str| item.get(field).is_some_and(|text| !text.is_empty());
-                flags.all
-                    || ["code", "char", "number", "date"]
-                        .iter()
-                        .any(|field| value(&field))
+                flags.all || ["code", "char", "number", "date"].iter().any(value)
             }
             _ => true,
         }

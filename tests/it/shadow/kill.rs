@@ -40,7 +40,7 @@ fn live(shadow: &Shadow, round: u32, dice: &mut Dice) {
     shadow
         .crm
         .create(Customer::individual(&born, "Born", &format!("In {round}")));
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         shadow
             .crm
             .delete(&ids[dice.below(ids.len() as u64) as usize]);
