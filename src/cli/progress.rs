@@ -42,6 +42,24 @@ impl Progress {
         Self { bar }
     }
 
+    /// Says how long the stage may still take, where its end is known.
+    fn estimate(&self, is_new: bool, done: u64, total: Option<u64>) {
+        let template = match total {
+            Some(_) => "{spinner} {msg} {elapsed} (about {eta} left)",
+            None => "{spinner} {msg} {elapsed}",
+        };
+        if is_new {
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                self.bar.set_style(style);
+            }
+            self.bar.reset_eta();
+        }
+        if let Some(total) = total {
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(done);
+    }
+
     /// Changes what the line says.
     pub fn say(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
@@ -85,11 +103,13 @@ impl<'a> Watching<'a> {
 impl Watch for Watching<'_> {
     fn progress(&self, stage: &'static str, done: u64, total: Option<u64>) {
         let bridge = self.bridge;
+        let is_new = self.stage.replace(stage) != stage;
         self.progress.say(match total {
             Some(total) => format!("{bridge}: {stage} {done} of {total}"),
             None => format!("{bridge}: {stage} {done}"),
         });
-        if self.stage.replace(stage) != stage {
+        self.progress.estimate(is_new, done, total);
+        if is_new {
             tracing::info!(bridge, stage, "the pass goes on");
         }
         tracing::debug!(bridge, stage, done, total, "progress");

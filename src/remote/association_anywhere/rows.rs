@@ -18,8 +18,10 @@ use crate::remote::{Queued, Scope};
 pub const STEP: usize = 1_000;
 /// Bytes of a value that is kept: names, ids and numbers are far shorter, and of a sentence the start is enough.
 const VALUE_MAX: usize = 1_024;
-/// Digits of a number: an Oracle NUMBER has 38 (`association-anywhere.md` §5).
-const NUMBER_MAX: usize = 40;
+/// Digits of a number. An Oracle NUMBER has 38, but no sequence ever comes to more than this: a larger number would purge
+/// whatever comes later (`association-anywhere.md` §5).
+const NUMBER_MAX: usize = 24;
+
 /// White space before an answer that is waited through.
 const BLANK_MAX: usize = 4_096;
 /// Leaves of one element that are kept.

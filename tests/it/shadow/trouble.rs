@@ -70,6 +70,7 @@ fn a_queue_without_a_usable_number_is_applied_and_never_purged() {
         MaxQueueNum::Empty,
         MaxQueueNum::Text,
         MaxQueueNum::Low,
+        MaxQueueNum::Absurd,
     ] {
         let shadow = changed(Setup::people(30));
         shadow
