@@ -7,6 +7,7 @@
 
 mod parts;
 mod read;
+mod standing;
 
 use crate::local::Local;
 use crate::model::{Error, Result, World};
