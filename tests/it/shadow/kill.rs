@@ -88,6 +88,27 @@ fn h51_a_kill_at_each_checkpoint_of_a_queue_loses_nothing() {
 }
 
 #[test]
+fn a_fill_that_died_goes_on_without_reading_again_what_was_done() {
+    for purge in ["processed", "journalled"] {
+        let shadow = Setup::people(4_500)
+            .remote(&format!("purge: {purge}"))
+            .build();
+        let killed = shadow
+            .binary
+            .clone()
+            .with("CONTACTBRIDGE_CRASH_AT", "Q.done:2")
+            .line("sync");
+        assert_eq!(killed.code, None, "{killed:?}");
+        shadow.crm.clear_log();
+        assert_eq!(shadow.sync(0)["pull"]["created"], 500, "{purge}");
+        let asked: usize = shadow.asked().iter().map(Vec::len).sum();
+        assert_eq!(asked, 500, "{purge}");
+        shadow.assert_equal(&[]);
+        shadow.quiet();
+    }
+}
+
+#[test]
 fn h51_fifty_kills_at_random_moments_lose_nothing_and_make_nothing_twice() {
     let shadow = Setup::people(150)
         .limit("max_deletes: 1000")
