@@ -3,7 +3,7 @@
 //!
 //! The queue forgets what was confirmed, so nothing is confirmed before it is safe: applied, held, or at least journalled
 //! (`purge: journalled`). What a change means is decided where every other bridge decides it. Source: seed 000,
-//! `association-anywhere.md` §11; hazards H-50 to H-53; ADR 0009.
+//! `association-anywhere.md` §11; hazards H-50 to H-53; ADR 0008.
 
 mod parts;
 mod read;
