@@ -1,14 +1,18 @@
 //! A progress line on a terminal's stderr, and nothing anywhere else.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::sync::Watch;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often the line moves while nothing else happens: often enough to look alive, seldom enough to cost nothing.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Less than this is not worth an estimate.
+const ESTIMATE_FROM: Duration = Duration::from_secs(5);
 
 /// The line that is shown at present, so that logs can step aside for it.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -42,24 +46,6 @@ impl Progress {
         Self { bar }
     }
 
-    /// Says how long the stage may still take, where its end is known.
-    fn estimate(&self, is_new: bool, done: u64, total: Option<u64>) {
-        let template = match total {
-            Some(_) => "{spinner} {msg} {elapsed} (about {eta} left)",
-            None => "{spinner} {msg} {elapsed}",
-        };
-        if is_new {
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                self.bar.set_style(style);
-            }
-            self.bar.reset_eta();
-        }
-        if let Some(total) = total {
-            self.bar.set_length(total);
-        }
-        self.bar.set_position(done);
-    }
-
     /// Changes what the line says.
     pub fn say(&self, message: impl Into<String>) {
         self.bar.set_message(message.into());
@@ -87,6 +73,8 @@ pub struct Watching<'a> {
     progress: &'a Progress,
     bridge: &'a str,
     stage: Cell<&'static str>,
+    /// Where each stage stood when it was first seen, and when.
+    begun: RefCell<BTreeMap<&'static str, (u64, Duration)>>,
 }
 
 impl<'a> Watching<'a> {
@@ -96,20 +84,42 @@ impl<'a> Watching<'a> {
             progress,
             bridge,
             stage: Cell::new(""),
+            begun: RefCell::new(BTreeMap::new()),
         }
+    }
+
+    /// How long a stage may still take, from the time since it began; what is nearly done needs no estimate.
+    fn left(&self, stage: &'static str, done: u64, total: u64) -> String {
+        let now = self.progress.bar.elapsed();
+        let mut begun = self.begun.borrow_mut();
+        let (first, at) = begun.entry(stage).or_insert((done, now));
+        if done < *first {
+            (*first, *at) = (done, now);
+        }
+        if done <= *first {
+            return String::new();
+        }
+        let took = now.saturating_sub(*at).as_secs_f64();
+        let left = took / (done - *first) as f64 * total.saturating_sub(done) as f64;
+        let left = Duration::from_secs(left as u64);
+        if left < ESTIMATE_FROM {
+            return String::new();
+        }
+        format!(", about {} left", HumanDuration(left))
     }
 }
 
 impl Watch for Watching<'_> {
     fn progress(&self, stage: &'static str, done: u64, total: Option<u64>) {
         let bridge = self.bridge;
-        let is_new = self.stage.replace(stage) != stage;
         self.progress.say(match total {
-            Some(total) => format!("{bridge}: {stage} {done} of {total}"),
+            Some(total) => {
+                let left = self.left(stage, done, total);
+                format!("{bridge}: {stage} {done} of {total}{left}")
+            }
             None => format!("{bridge}: {stage} {done}"),
         });
-        self.progress.estimate(is_new, done, total);
-        if is_new {
+        if self.stage.replace(stage) != stage {
             tracing::info!(bridge, stage, "the pass goes on");
         }
         tracing::debug!(bridge, stage, done, total, "progress");

@@ -174,6 +174,8 @@ pub struct Run {
     pub full: bool,
     /// What is read is how each record stands now; no stale page can bring back the dead.
     pub current: bool,
+    /// Records of a queue that were read in this round, and how many there are.
+    pub worked: (u64, u64),
     /// Nothing was ever linked and the table is empty: pages are applied as they come.
     pub first_load: bool,
     /// Both sides are linked again; nothing is created.
@@ -272,6 +274,7 @@ impl Run {
             since: options.since,
             full: false,
             current: false,
+            worked: (0, 0),
             first_load: false,
             relink: false,
             rewound: None,

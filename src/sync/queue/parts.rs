@@ -42,9 +42,10 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let small = reach.records <= rules.part as u64;
         if !small && self.might_exceed(run, rules, &reach, load) {
-            self.weigh(run, rules, load, reach.records).await?;
+            run.worked = (0, reach.records);
+            self.weigh(run, rules, load).await?;
         }
-        let mut done = 0;
+        run.worked = (0, reach.records);
         // Deletions last, so that a merge in the CRM loses nobody (H-41). A small journal is planned as a whole, which sees to that.
         for deletions in [false, true] {
             let mut after = None;
@@ -54,10 +55,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 if part.is_empty() {
                     break;
                 }
-                done += part.len() as u64;
                 self.work_part(run, rules, part, &mut load).await?;
-                self.watch
-                    .progress("applying what changed", done, Some(reach.records));
             }
         }
         Ok(())
@@ -75,6 +73,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             ..Load::default()
         };
         let part: Part = named.into_iter().collect();
+        run.worked = (0, part.len() as u64);
         let mut stop = None;
         for part in part.chunks(rules.part) {
             let rows = rows_to_look_at(run);
@@ -144,6 +143,10 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut marks = Marks::default();
         for slice in part.chunks(SLICE) {
             self.check_signal()?;
+            let (done, total) = run.worked;
+            self.watch
+                .progress("reading what changed", done, Some(total));
+            run.worked.0 += slice.len() as u64;
             let standing = self.standing(run, rules, slice).await?;
             collected.unchanged_remote += standing.passed;
             marks.extend(standing.marks);
@@ -282,9 +285,8 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run: &mut Run,
         rules: QueueRules,
         mut load: Load,
-        total: u64,
     ) -> Result<(), Halt> {
-        let (mut after, mut weighed) = (None, 0);
+        let mut after = None;
         loop {
             let part = self.next_part(rules, &mut after, |_| true).await?;
             if part.is_empty() {
@@ -318,9 +320,6 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 self.store.commit(batch).await?;
                 self.world.checkpoint("Q.weighed").await?;
             }
-            weighed += part.len() as u64;
-            self.watch
-                .progress("counting what changed", weighed, Some(total));
         }
         self.check_load(run, "customer database", load)
     }
