@@ -17,6 +17,8 @@ mod marker;
 mod memory;
 mod moving;
 mod open;
+mod overlay;
+mod second;
 mod sled;
 mod sqlite;
 
@@ -29,6 +31,8 @@ pub use open::{
     AnyStore, DEFAULT_FREE_BYTES_MIN, StateLimits, exists, holder, leave_status, open, read_status,
     set_aside,
 };
+pub use overlay::Overlay;
+pub use second::Second;
 pub use sled::SledStore;
 pub use sqlite::SqliteStore;
 
@@ -64,11 +68,31 @@ pub enum Table {
     Outbox = 10,
     /// Settled conflicts, kept 30 days.
     Settled = 11,
+    /// As [`Table::Meta`], for the second object of a bridge (the transactions of data-sync); see [`Second`].
+    Meta2 = 12,
+    /// As [`Table::Link`], for the second object.
+    Link2 = 13,
+    /// As [`Table::ByLocal`], for the second object.
+    ByLocal2 = 14,
+    /// As [`Table::Intent`], for the second object.
+    Intent2 = 15,
+    /// As [`Table::Tomb`], for the second object.
+    Tomb2 = 16,
+    /// As [`Table::Review`], for the second object.
+    Review2 = 17,
+    /// As [`Table::Quarantine`], for the second object.
+    Quarantine2 = 18,
+    /// As [`Table::Stranger`], for the second object.
+    Stranger2 = 19,
+    /// As [`Table::Inbox`], for the second object.
+    Inbox2 = 20,
+    /// As [`Table::Settled`], for the second object.
+    Settled2 = 21,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 21] = [
         Table::Meta,
         Table::Link,
         Table::ByLocal,
@@ -80,7 +104,34 @@ impl Table {
         Table::Inbox,
         Table::Outbox,
         Table::Settled,
+        Table::Meta2,
+        Table::Link2,
+        Table::ByLocal2,
+        Table::Intent2,
+        Table::Tomb2,
+        Table::Review2,
+        Table::Quarantine2,
+        Table::Stranger2,
+        Table::Inbox2,
+        Table::Settled2,
     ];
+
+    /// The table that holds the same for the second object. The outbox is one for both: its messages leave in one order.
+    pub fn second(self) -> Self {
+        match self {
+            Table::Meta | Table::Meta2 => Table::Meta2,
+            Table::Link | Table::Link2 => Table::Link2,
+            Table::ByLocal | Table::ByLocal2 => Table::ByLocal2,
+            Table::Intent | Table::Intent2 => Table::Intent2,
+            Table::Tomb | Table::Tomb2 => Table::Tomb2,
+            Table::Review | Table::Review2 => Table::Review2,
+            Table::Quarantine | Table::Quarantine2 => Table::Quarantine2,
+            Table::Stranger | Table::Stranger2 => Table::Stranger2,
+            Table::Inbox | Table::Inbox2 => Table::Inbox2,
+            Table::Outbox => Table::Outbox,
+            Table::Settled | Table::Settled2 => Table::Settled2,
+        }
+    }
 }
 
 /// Writes that become durable together or not at all.
@@ -193,6 +244,6 @@ mod tests {
     #[test]
     fn the_table_numbers_are_part_of_the_format() {
         let numbers: Vec<u8> = Table::ALL.iter().map(|table| *table as u8).collect();
-        assert_eq!(numbers, (1..=11).collect::<Vec<u8>>());
+        assert_eq!(numbers, (1..=21).collect::<Vec<u8>>());
     }
 }

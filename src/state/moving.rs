@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    const KEYS: u64 = 250 * 11 + 1;
+    const KEYS: u64 = 250 * Table::ALL.len() as u64 + 1;
 
     fn now() -> DateTime<Utc> {
         "2026-11-22T10:02:00Z".parse().unwrap()
