@@ -8,8 +8,8 @@ use super::mysql::MySqlLocal;
 use super::postgres::PostgresLocal;
 use super::server::ServerOptions;
 use super::{
-    Description, Fence, JournalState, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk,
-    RowOutcome, RowWrite, SqliteLocal, SqliteOptions,
+    Children, Description, Fence, JournalState, LinkRow, Local, LocalChanges, LocalMeta, Row,
+    RowChunk, RowOutcome, RowWrite, SqliteLocal, SqliteOptions,
 };
 use crate::config::DatabaseUrl;
 use crate::model::{Digest, Layout, LocalKey, RemoteId, Result, Vault};
@@ -141,6 +141,10 @@ impl Local for AnyLocal {
 
     async fn fetch(&mut self, keys: &[LocalKey]) -> Result<Vec<Option<Row>>> {
         each!(self, side => side.fetch(keys))
+    }
+
+    async fn children(&mut self, keys: &[LocalKey]) -> Result<Vec<Children>> {
+        each!(self, side => side.children(keys))
     }
 
     async fn find(&mut self, field: usize, values: &[String]) -> Result<Vec<Row>> {

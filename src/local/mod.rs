@@ -105,6 +105,29 @@ pub struct ChildSet {
     pub formerly: Vec<Digest>,
 }
 
+/// The child rows of one parent: one list per rule of the mapping's `children`, each row with one cell per field of the rule, in
+/// the order of the rule's key.
+pub type Children = Vec<Vec<Vec<Cell>>>;
+
+/// Puts child rows into the order of their key cells: numbers as numbers, and what is the same in all of them as it stood.
+fn in_key_order(rows: &mut [Vec<Cell>], key: &[usize]) {
+    fn rank(cell: Option<&Cell>) -> (u8, i64, &str) {
+        match cell {
+            None | Some(Cell::Null | Cell::Blob(_)) => (0, 0, ""),
+            Some(Cell::Int(number)) => (1, *number, ""),
+            Some(Cell::Real(number)) => (1, *number as i64, ""),
+            Some(Cell::Text(text)) => (2, 0, text),
+        }
+    }
+    let ranks = |row: &[Cell], other: &[Cell]| {
+        key.iter()
+            .map(|at| rank(row.get(*at)).cmp(&rank(other.get(*at))))
+            .find(|order| order.is_ne())
+            .unwrap_or(std::cmp::Ordering::Equal)
+    };
+    rows.sort_by(|row, other| ranks(row, other));
+}
+
 /// A row of `contactbridge_links`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkRow {
@@ -215,6 +238,9 @@ pub trait Local {
 
     /// Reads rows by key, in the order asked for; `None` where there is none.
     async fn fetch(&mut self, keys: &[LocalKey]) -> Result<Vec<Option<Row>>>;
+
+    /// The child rows of these parents, in the order asked for. An empty list per rule where there are none.
+    async fn children(&mut self, keys: &[LocalKey]) -> Result<Vec<Children>>;
 
     /// All rows (marked ones too) whose column of `field` equals one of `values` under the field's normalisation as
     /// far as SQL can tell: a superset of the true matches is fine, a miss is not.

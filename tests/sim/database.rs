@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use contactbridge::local::{
-    ChildSet, Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome, RowWrite,
+    ChildSet, Children, Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome,
+    RowWrite,
 };
 use contactbridge::mapping::Mapping;
 use contactbridge::model::{
@@ -447,6 +448,21 @@ impl Local for SimLocal {
             .iter()
             .map(|key| self.row(&universe.database, key))
             .collect())
+    }
+
+    async fn children(&mut self, keys: &[LocalKey]) -> Result<Vec<Children>> {
+        turn(&self.shared, "db.children").await;
+        let universe = self.shared.borrow();
+        let of = |key: &LocalKey| {
+            let rows = universe.database.children.iter();
+            let mut rows: Vec<Vec<Cell>> = rows
+                .filter(|(parent, _)| parent == key)
+                .map(|(_, cells)| cells.clone())
+                .collect();
+            rows.sort_by_key(|cells| format!("{cells:?}"));
+            vec![rows]
+        };
+        Ok(keys.iter().map(of).collect())
     }
 
     async fn find(&mut self, field: usize, values: &[String]) -> Result<Vec<Row>> {

@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 
+use super::Reader;
 use super::backend::{Answer, Backend, Statement};
 use super::binding::ChildBinding;
 use super::feed::KEYS_MAX;
 use super::shape::ColumnShape;
 use super::write::{Writer, insert_many, refused, storable};
-use crate::local::ChildSet;
 use crate::local::dialect::Dialect;
+use crate::local::{ChildSet, Children, in_key_order};
 use crate::model::{Cell, Digest, LocalKey};
 
 /// Child rows made in one statement.
@@ -245,6 +246,52 @@ impl<B: Backend> Writer<'_, B> {
             self.reader.backend.execute(&statement).await?;
         }
         Ok(())
+    }
+}
+
+impl<B: Backend> Reader<'_, B> {
+    /// The child rows of each of these parents.
+    pub(super) async fn children(&mut self, keys: &[LocalKey]) -> Answer<Vec<Children>> {
+        let mut found = vec![vec![Vec::new(); self.layout.children.len()]; keys.len()];
+        for (rule, child) in self.binding.children.iter().enumerate() {
+            let (Some(child), Some(layout)) = (child, self.layout.children.get(rule)) else {
+                continue;
+            };
+            let columns: Vec<String> = std::iter::once(&child.parent)
+                .chain(&child.columns)
+                .map(|column| column.read(B::DIALECT))
+                .collect();
+            let mut of_parent: HashMap<LocalKey, Vec<Vec<Cell>>> = HashMap::new();
+            for part in possible(child, keys).chunks(KEYS_MAX) {
+                let statement = Statement::new(
+                    B::DIALECT,
+                    format!(
+                        "SELECT {} FROM {} AS t WHERE ",
+                        columns.join(", "),
+                        child.table
+                    ),
+                )
+                .holds_key("t", &child.parent, part);
+                for row in super::backend::rows(self.backend, &statement).await? {
+                    let mut values = row.into_iter();
+                    let Some(parent) = child.parent.key(values.next().flatten().as_deref()) else {
+                        continue;
+                    };
+                    let cells = child
+                        .columns
+                        .iter()
+                        .zip(values)
+                        .map(|(column, value)| column.cell(value.as_deref()))
+                        .collect();
+                    of_parent.entry(parent).or_default().push(cells);
+                }
+            }
+            for (key, children) in keys.iter().zip(&mut found) {
+                children[rule] = of_parent.remove(key).unwrap_or_default();
+                in_key_order(&mut children[rule], &layout.key);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -27,7 +27,9 @@ use self::binding::Binding;
 use self::url::Address;
 use super::digest::RowDigester;
 use super::problem::{Problem, refuse};
-use super::{Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome, RowWrite};
+use super::{
+    Children, Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome, RowWrite,
+};
 use crate::config::ServerUrl;
 use crate::model::{Digest, Error, Layout, LocalKey, RemoteId, Result, Vault};
 
@@ -306,6 +308,11 @@ impl<B: Connector> Local for ServerLocal<B> {
 
     async fn fetch(&mut self, keys: &[LocalKey]) -> Result<Vec<Option<Row>>> {
         read!(self, vec![None; keys.len()], reader => reader.fetch(keys))
+    }
+
+    async fn children(&mut self, keys: &[LocalKey]) -> Result<Vec<Children>> {
+        let none = vec![Vec::new(); self.layout.children.len()];
+        read!(self, vec![none.clone(); keys.len()], reader => reader.children(keys))
     }
 
     async fn find(&mut self, field: usize, values: &[String]) -> Result<Vec<Row>> {

@@ -5,13 +5,13 @@
 
 use rusqlite::{ToSql, params};
 
-use super::DIALECT;
 use super::binding::ChildBinding;
 use super::statement::{Trouble, insert_text, on_row, refused, sets, storable};
 use super::value::cell;
 use super::write::Writer;
-use crate::local::ChildSet;
+use super::{DIALECT, Reader};
 use crate::local::digest::plain;
+use crate::local::{ChildSet, Children, in_key_order};
 use crate::model::{Cell, Digest, LocalKey};
 
 /// A row that stands there.
@@ -227,6 +227,44 @@ impl Writer<'_> {
             .execute(values.as_slice())
             .map_err(on_row)?;
         Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// The child rows of each of these parents.
+    pub(super) fn children(&mut self, keys: &[LocalKey]) -> rusqlite::Result<Vec<Children>> {
+        let mut found = vec![vec![Vec::new(); self.layout.children.len()]; keys.len()];
+        for (rule, child) in self.binding.children.iter().enumerate() {
+            let (Some(child), Some(layout)) = (child, self.layout.children.get(rule)) else {
+                continue;
+            };
+            let columns: Vec<String> = child
+                .columns
+                .iter()
+                .map(|column| DIALECT.name(&column.name))
+                .collect();
+            let text = format!(
+                "SELECT {} FROM {} WHERE {}{}",
+                columns.join(", "),
+                DIALECT.name(&child.table),
+                parent_is(child, 1),
+                child
+                    .rowid
+                    .map_or(String::new(), |rowid| format!(" ORDER BY {rowid}"))
+            );
+            let mut statement = self.conn.prepare_cached(&text)?;
+            for (key, children) in keys.iter().zip(&mut found) {
+                let mut rows = statement.query([key])?;
+                while let Some(row) = rows.next()? {
+                    let cells = (0..child.columns.len())
+                        .map(|at| row.get_ref(at).map(cell))
+                        .collect::<rusqlite::Result<Vec<_>>>()?;
+                    children[rule].push(cells);
+                }
+                in_key_order(&mut children[rule], &layout.key);
+            }
+        }
+        Ok(found)
     }
 }
 

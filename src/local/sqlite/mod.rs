@@ -32,7 +32,9 @@ use self::connection::{Manner, failure};
 use super::dialect::Dialect;
 use super::digest::RowDigester;
 use super::problem::{Problem, refuse};
-use super::{Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome, RowWrite};
+use super::{
+    Children, Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome, RowWrite,
+};
 use crate::model::{Digest, Error, Layout, LocalKey, RemoteId, Result, Vault};
 
 pub use options::{
@@ -289,6 +291,11 @@ impl Local for SqliteLocal {
 
     async fn fetch(&mut self, keys: &[LocalKey]) -> Result<Vec<Option<Row>>> {
         self.read(vec![None; keys.len()], |reader| reader.fetch(keys))
+    }
+
+    async fn children(&mut self, keys: &[LocalKey]) -> Result<Vec<Children>> {
+        let none = vec![vec![Vec::new(); self.layout.children.len()]; keys.len()];
+        self.read(none, |reader| reader.children(keys))
     }
 
     async fn find(&mut self, field: usize, values: &[String]) -> Result<Vec<Row>> {
