@@ -94,6 +94,17 @@ pub trait Queue: Remote {
     /// answer left out was asked for once more alone, and if that left it out too, it is in no item. An error says nothing about any of them.
     async fn details(&self, ids: &[RemoteId], scope: &Scope) -> Result<Vec<RemoteItem>>;
 
+    /// Whether the queue is kept by ourselves: then what it can't tell of is no sign of a service that is out of order.
+    fn is_own(&self) -> bool {
+        false
+    }
+
+    /// Those of these records whose present state can be asked for at all, in their order. A service knows all of its records;
+    /// a queue of our own knows those that it has messages of.
+    async fn tellable(&self, ids: Vec<RemoteId>) -> Result<Vec<RemoteId>> {
+        Ok(ids)
+    }
+
     /// Confirms everything up to `number`, as [`QueueStep::End`] gave it. Repeating it is harmless. A refusal is an error.
     async fn purge(&self, number: &str) -> Result<Purged>;
 }

@@ -3,7 +3,7 @@
 //! An answer is written down here and carried out by the next run. [`values_of`] alone opens what is sealed.
 
 use crate::model::{Error, RemoteId, Result, Vault};
-use crate::state::{Batch, StateStore, Table};
+use crate::state::{Batch, Second, StateStore, Table};
 
 use super::memory::{
     Decision, Facts, Memory, Quarantined, Review, ReviewKind, Side, Values, dirty_local,
@@ -28,8 +28,18 @@ fn public_id(table: Table, key: &[u8]) -> String {
     hash.to_hex()[..10].to_owned()
 }
 
+/// Marks the ids of the second object's records (transactions).
+const SECOND: &str = "t-";
+
 /// All reviews with their ids; `settled`: those that a policy or a person settled in the last days.
 pub async fn reviews<S: StateStore>(store: &S, settled: bool) -> Result<Vec<(String, Review)>> {
+    let mut all = reviews_of(store, settled).await?;
+    let second = reviews_of(&Second(store), settled).await?;
+    all.extend(second.into_iter().map(of_second));
+    Ok(all)
+}
+
+async fn reviews_of<S: StateStore>(store: &S, settled: bool) -> Result<Vec<(String, Review)>> {
     let table = if settled {
         Table::Settled
     } else {
@@ -45,6 +55,13 @@ pub async fn reviews<S: StateStore>(store: &S, settled: bool) -> Result<Vec<(Str
 
 /// All quarantined records with their ids.
 pub async fn quarantine<S: StateStore>(store: &S) -> Result<Vec<(String, Quarantined)>> {
+    let mut all = quarantine_of(store).await?;
+    let second = quarantine_of(&Second(store)).await?;
+    all.extend(second.into_iter().map(of_second));
+    Ok(all)
+}
+
+async fn quarantine_of<S: StateStore>(store: &S) -> Result<Vec<(String, Quarantined)>> {
     let all = Memory::new(store)
         .all::<Quarantined>(Table::Quarantine)
         .await?;
@@ -54,28 +71,53 @@ pub async fn quarantine<S: StateStore>(store: &S) -> Result<Vec<(String, Quarant
         .collect())
 }
 
+fn of_second<T>((id, record): (String, T)) -> (String, T) {
+    (format!("{SECOND}{id}"), record)
+}
+
 /// The values of a held record. `E-HELD-UNKNOWN` (exit 2) for an id that no list shows.
 pub async fn values_of<S: StateStore>(store: &S, vault: &Vault, id: &str) -> Result<HeldValues> {
+    let found = match id.strip_prefix(SECOND) {
+        None => find_values(store, vault, id).await?,
+        Some(own) => find_values(&Second(store), vault, own).await?,
+    };
+    found.ok_or_else(|| unknown(id))
+}
+
+async fn find_values<S: StateStore>(
+    store: &S,
+    vault: &Vault,
+    id: &str,
+) -> Result<Option<HeldValues>> {
     let memory = Memory::new(store);
     for table in [Table::Review, Table::Settled] {
         for (key, review) in memory.all::<Review>(table).await? {
             if public_id(table, &key) == id {
-                return open(vault, &key, &review.sealed);
+                return open(vault, &key, &review.sealed).map(Some);
             }
         }
     }
     for (key, record) in memory.all::<Quarantined>(Table::Quarantine).await? {
         if public_id(Table::Quarantine, &key) == id {
-            return open(vault, &key, &record.sealed);
+            return open(vault, &key, &record.sealed).map(Some);
         }
     }
-    Err(unknown(id))
+    Ok(None)
 }
 
 /// Writes down what a person decided; the next run carries it out.
 ///
 /// `E-REVIEW-DECISION` (exit 2) where the decision does not fit the question.
 pub async fn resolve<S: StateStore>(store: &S, id: &str, decision: Decision) -> Result<()> {
+    let done = match id.strip_prefix(SECOND) {
+        None => settle(store, id, decision).await?,
+        Some(own) => settle(&Second(store), own, decision).await?,
+    };
+    if done { Ok(()) } else { Err(unknown(id)) }
+}
+
+/// Whether there is such a review.
+async fn settle<S: StateStore>(store: &S, id: &str, decision: Decision) -> Result<bool> {
     for (key, mut review) in Memory::new(store).all::<Review>(Table::Review).await? {
         if public_id(Table::Review, &key) != id {
             continue;
@@ -118,26 +160,36 @@ pub async fn resolve<S: StateStore>(store: &S, id: &str, decision: Decision) -> 
         }
         review.decision = Some(decision);
         put_json(&mut batch, Table::Review, key, &review);
-        return store.commit(batch).await;
+        store.commit(batch).await?;
+        return Ok(true);
     }
-    Err(unknown(id))
+    Ok(false)
 }
 
 /// Has a quarantined record tried again by the next run.
 pub async fn retry<S: StateStore>(store: &S, id: &str) -> Result<()> {
-    change_quarantine(store, id, QuarantineAction::Retry).await
+    change(store, id, QuarantineAction::Retry).await
 }
 
 /// Leaves a quarantined record alone until it changes.
 pub async fn discard<S: StateStore>(store: &S, id: &str) -> Result<()> {
-    change_quarantine(store, id, QuarantineAction::Discard).await
+    change(store, id, QuarantineAction::Discard).await
 }
 
+async fn change<S: StateStore>(store: &S, id: &str, action: QuarantineAction) -> Result<()> {
+    let done = match id.strip_prefix(SECOND) {
+        None => change_quarantine(store, id, action).await?,
+        Some(own) => change_quarantine(&Second(store), own, action).await?,
+    };
+    if done { Ok(()) } else { Err(unknown(id)) }
+}
+
+/// Whether there is such a record.
 async fn change_quarantine<S: StateStore>(
     store: &S,
     id: &str,
     action: QuarantineAction,
-) -> Result<()> {
+) -> Result<bool> {
     for (key, mut record) in Memory::new(store)
         .all::<Quarantined>(Table::Quarantine)
         .await?
@@ -171,9 +223,10 @@ async fn change_quarantine<S: StateStore>(
                 }
             }
         }
-        return store.commit(batch).await;
+        store.commit(batch).await?;
+        return Ok(true);
     }
-    Err(unknown(id))
+    Ok(false)
 }
 
 fn open(vault: &Vault, key: &[u8], sealed: &[u8]) -> Result<Values> {

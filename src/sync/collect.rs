@@ -338,16 +338,36 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    /// Compares keys and digests of all rows with the index, both in the order of keys; only what differs is read whole.
+    /// Compares all rows with the index; only what differs is read whole.
     async fn scan_rows(&mut self, run: &mut Run, collected: &mut Collected) -> Result<()> {
+        let dirty: HashSet<Vec<u8>> = run.dirty_local.iter().map(LocalKey::to_bytes).collect();
+        let compared = self.compare_rows(run, &dirty, false).await?;
+        collected.live_rows = Some(compared.live);
+        collected.unchanged_local += compared.unchanged;
+        for part in compared.differing.chunks(FETCH) {
+            self.sort_rows(run, part.to_vec(), collected).await?;
+        }
+        for part in compared.gone.chunks(FETCH) {
+            self.sort_rows(run, part.to_vec(), collected).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares keys and digests of all rows with the index, both in the order of keys. Those in `dirty` count as differing, and with
+    /// `all` every living row does.
+    pub(crate) async fn compare_rows(
+        &mut self,
+        run: &Run,
+        dirty: &HashSet<Vec<u8>>,
+        all: bool,
+    ) -> Result<Compared> {
         let memory = Memory::new(self.store);
         let mut known = std::collections::VecDeque::new();
         let mut known_until: Option<Vec<u8>> = None;
         let mut known_ended = false;
-        let (mut after, mut live) = (None, 0);
-        let dirty: HashSet<Vec<u8>> = run.dirty_local.iter().map(LocalKey::to_bytes).collect();
-        let mut differing = Vec::new();
-        let mut gone = Vec::new();
+        let mut after = None;
+        let mut compared = Compared::default();
+        let key_of = |key: &[u8]| LocalKey::from_bytes(key).ok_or_else(super::memory::corrupt);
         loop {
             let mut heads = Vec::with_capacity(HEADS);
             let chunk = self
@@ -373,7 +393,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             for (key, digest, marked) in heads {
                 while known.front().is_some_and(|(known, _, _)| *known < key) {
-                    gone.extend(known.pop_front());
+                    if let Some((gone, _, _)) = known.pop_front() {
+                        compared.gone.push(key_of(&gone)?);
+                    }
                 }
                 let linked = known.front().is_some_and(|(known, _, _)| *known == key);
                 let agreed = if linked {
@@ -381,34 +403,24 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 } else {
                     None
                 };
-                live += u64::from(!marked);
-                let dirty = !dirty.is_empty() && dirty.contains(&key);
-                if agreed == Some(digest) && !marked && !dirty {
-                    collected.unchanged_local += 1;
+                compared.live += u64::from(!marked);
+                let wanted = (all && !marked) || (!dirty.is_empty() && dirty.contains(&key));
+                if agreed == Some(digest) && !marked && !wanted {
+                    compared.unchanged += 1;
                 } else if linked || !marked {
-                    differing.push(LocalKey::from_bytes(&key).ok_or_else(super::memory::corrupt)?);
+                    compared.differing.push(key_of(&key)?);
                 }
             }
             self.watch
-                .progress("reading the database", live, Some(run.live_local));
+                .progress("reading the database", compared.live, Some(run.live_local));
             after = chunk.next;
             if after.is_none() {
-                gone.extend(known.drain(..));
-                break;
+                for (gone, _, _) in known.drain(..) {
+                    compared.gone.push(key_of(&gone)?);
+                }
+                return Ok(compared);
             }
         }
-        collected.live_rows = Some(live);
-        for part in differing.chunks(FETCH) {
-            self.sort_rows(run, part.to_vec(), collected).await?;
-        }
-        for part in gone.chunks(FETCH) {
-            let keys = part
-                .iter()
-                .map(|(key, _, _)| LocalKey::from_bytes(key).ok_or_else(super::memory::corrupt))
-                .collect::<Result<Vec<_>>>()?;
-            self.sort_rows(run, keys, collected).await?;
-        }
-        Ok(())
     }
 
     /// Looks at rows one by one: linked or new, there or gone, as agreed or not.
@@ -555,6 +567,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         Ok(())
     }
+}
+
+/// All rows against the index.
+#[derive(Default)]
+pub(crate) struct Compared {
+    /// Rows that are not as the index has them, or not in it.
+    pub(crate) differing: Vec<LocalKey>,
+    /// Keys in the index without a row.
+    pub(crate) gone: Vec<LocalKey>,
+    /// Rows as the index has them.
+    pub(crate) unchanged: u64,
+    /// Rows that are not marked as deleted.
+    pub(crate) live: u64,
 }
 
 fn identity_in<'r>(run: &Run, record: &'r RemoteRecord) -> (Option<&'r str>, Option<&'r str>) {

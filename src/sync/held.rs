@@ -140,17 +140,26 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run.quarantine.insert(key, record);
     }
 
+    fn raw_content(&self, raw: &[u8]) -> u64 {
+        self.vault.digest("raw", raw).0
+    }
+
+    /// The key of the quarantine for a record of which nothing is known but its bytes.
+    pub(crate) fn nameless_key(&self, raw: &[u8]) -> Vec<u8> {
+        [NAMELESS, &self.raw_content(raw).to_be_bytes()].concat()
+    }
+
     /// A record that could not be decoded: sealed whole, and counted as held.
     pub(crate) fn hold_bad(&self, run: &mut Run, bad: BadRecord) {
         run.pull.held += 1;
         if run.dry {
             return;
         }
-        let content = self.vault.digest("raw", &bad.raw).0;
+        let content = self.raw_content(&bad.raw);
         let key = match &bad.id {
             Some(id) => dirty_remote(id),
             None => {
-                let key = [NAMELESS, &content.to_be_bytes()].concat();
+                let key = self.nameless_key(&bad.raw);
                 run.nameless.insert(key.clone());
                 key
             }

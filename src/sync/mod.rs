@@ -15,6 +15,7 @@ mod held;
 mod import;
 mod memory;
 mod merge;
+mod messages;
 mod newcomers;
 mod plan;
 mod planning;
@@ -53,6 +54,7 @@ pub use memory::{
     Decision, Facts, Intent, Link, Memory, Quarantined, Review, ReviewKind, Side, put_facts,
     put_json, put_link, remove_link,
 };
+pub use messages::{Inbox, Keeper, MessageRules, Post, Unsent, send, unsent, waiting};
 pub use plan::{Policies, Step};
 pub use queue::{DEFAULT_PART, PurgeWhen, QueueRules};
 pub use report::{BridgeReport, Counts, Guard, Outcome, PlanItem};

@@ -207,7 +207,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(())
     }
 
-    fn decision(&self, run: &Run, key: &[u8]) -> Option<Side> {
+    pub(crate) fn decision(&self, run: &Run, key: &[u8]) -> Option<Side> {
         match run
             .reviews
             .get(key)

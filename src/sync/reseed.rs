@@ -7,6 +7,7 @@ use crate::model::{Error, Result, Stamp, World};
 use crate::state::{Batch, StateStore, Table};
 
 use super::memory::{FORMAT, Facts, Memory, RANGE, put_facts};
+use super::messages::is_message;
 
 /// Sets the watermark back: to `to`, or to the beginning, which makes the next run a full read. Links and data stay.
 ///
@@ -37,6 +38,17 @@ pub async fn reseed<S: StateStore>(store: &S, to: Option<Stamp>) -> Result<()> {
     store.commit(batch).await
 }
 
+/// Whether a re-link makes this entry anew. Not the engine's to forget are the store's own entries (its form, its key's
+/// fingerprint) and messages: those that were answered with 200 are nowhere else.
+fn is_rebuilt(table: Table, key: &[u8]) -> bool {
+    match table {
+        Table::Meta => key == b"facts",
+        Table::Inbox | Table::Inbox2 => !is_message(key),
+        Table::Outbox => false,
+        _ => true,
+    }
+}
+
 /// Empties a state and gives it a new identity; the run that follows links both sides again and creates nothing.
 ///
 /// It may be killed anywhere and called again: until the new facts are durable, the old ones are refused by the database's own record.
@@ -49,22 +61,22 @@ pub async fn begin_relink<S: StateStore, L: Local, W: World>(
     let meta = local.meta().await?;
     // All of them, so that nothing of an old or damaged state is trusted.
     for table in Table::ALL {
+        let mut after: Option<Vec<u8>> = None;
         loop {
-            let pairs = store.range(table, None, RANGE).await?;
+            let pairs = store.range(table, after.as_deref(), RANGE).await?;
             if pairs.is_empty() {
                 break;
             }
             let mut batch = Batch::new();
             for (key, _) in pairs {
-                // The store's own entries (its form, its key's fingerprint) are not the engine's to forget.
-                if table != Table::Meta || key == b"facts" {
+                after = Some(key.clone());
+                if is_rebuilt(table, &key) {
                     batch.remove(table, key);
                 }
             }
-            if batch.is_empty() {
-                break;
+            if !batch.is_empty() {
+                store.commit(batch).await?;
             }
-            store.commit(batch).await?;
         }
     }
     let mut id = [0; 16];

@@ -88,7 +88,11 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Round by round until the queue shows nothing more.
-    async fn empty_queue(&mut self, run: &mut Run, rules: QueueRules) -> Result<(), Halt> {
+    pub(in crate::sync) async fn empty_queue(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+    ) -> Result<(), Halt> {
         let mut purging = Purging::default();
         for round in 0..ROUNDS_MAX {
             self.check_signal()?;
@@ -192,7 +196,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// C9 for a queue: what was journalled and is not worked off stays for the next run.
-    async fn finish_queue(&mut self, run: &mut Run) -> Result<(), Halt> {
+    pub(in crate::sync) async fn finish_queue(&mut self, run: &mut Run) -> Result<(), Halt> {
         run.facts.last_full.get_or_insert(self.world.now());
         // A re-link settles nothing: the next run reads all that was linked, as at a first meeting.
         run.facts.full_due = run.relink;

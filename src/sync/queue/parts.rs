@@ -12,7 +12,10 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::super::collect::{Changed, Collected};
 use super::super::guard::Load;
-use super::super::memory::{Entry, Link, Memory, dirty_remote, put_entry, put_facts, remove_entry};
+use super::super::memory::{
+    Entry, Link, Memory, Side, dirty_local, dirty_remote, put_entry, put_facts, remove_entry,
+};
+use super::super::merge::Flow;
 use super::super::plan::RemoteState;
 use super::super::planning::loads;
 use super::super::run::{Action, Run, Task};
@@ -34,7 +37,11 @@ type Part = Vec<(RemoteId, Entry)>;
 
 impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// Everything in the journal that is not done yet.
-    pub(super) async fn work_off(&mut self, run: &mut Run, rules: QueueRules) -> Result<(), Halt> {
+    pub(in crate::sync) async fn work_off(
+        &mut self,
+        run: &mut Run,
+        rules: QueueRules,
+    ) -> Result<(), Halt> {
         let reach = self.reach().await?;
         let mut load = Load {
             live: run.live_local,
@@ -62,7 +69,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// What a run would do, of whatever the queue names; nothing is written anywhere.
-    pub(super) async fn plan_queue(
+    pub(in crate::sync) async fn plan_queue(
         &mut self,
         run: &mut Run,
         rules: QueueRules,
@@ -93,10 +100,18 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         part: Part,
         load: &mut Load,
     ) -> Result<(), Halt> {
-        let rows = rows_to_look_at(run);
-        let (tasks, marks) = self.plan_part(run, rules, &part, rows).await?;
+        // Where rows are told of as well, they are looked at for that, once the queue is worked off.
+        let rows = if self.rules.direction.pushes() {
+            Vec::new()
+        } else {
+            rows_to_look_at(run)
+        };
+        let (mut tasks, marks) = self.plan_part(run, rules, &part, rows).await?;
         add(load, &tasks);
         self.check_load(run, "customer database", *load)?;
+        if self.rules.direction.pushes() {
+            self.put_off_sending(run, &mut tasks);
+        }
         self.apply(run, tasks).await?;
         let mut batch = std::mem::take(&mut run.held_batch);
         for id in &marks.again {
@@ -108,6 +123,52 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.store.commit(batch).await?;
         self.world.checkpoint("Q.done").await?;
         Ok(())
+    }
+
+    /// A queue is only read from. What its records' rows have to tell is told afterwards, from the rows as they stand then: they
+    /// are noted, durably, with what is written now.
+    fn put_off_sending(&self, run: &mut Run, tasks: &mut [Task]) {
+        let mut losers = Batch::new();
+        for task in tasks {
+            self.keep_losers(run, task, Side::Local, &mut losers);
+            let sends = match &mut task.action {
+                Action::Settle(merged) => {
+                    let mut sends = false;
+                    run.conflicts += merged
+                        .flows
+                        .iter()
+                        .filter(|flow| **flow == Flow::Settled(Side::Local))
+                        .count() as u64;
+                    for (field, flow) in merged.flows.iter_mut().enumerate() {
+                        if !matches!(flow, Flow::ToRemote | Flow::Settled(Side::Local)) {
+                            continue;
+                        }
+                        *flow = Flow::Keep;
+                        sends = true;
+                        if let Some(link) = &mut task.link {
+                            // Still an edit, and no first meeting that would fill an emptied field.
+                            link.met |= link.bases[field].is_none();
+                        }
+                    }
+                    sends
+                }
+                Action::CreateRemote | Action::RestoreRemote | Action::DeleteRemote => {
+                    task.action = Action::Nothing;
+                    true
+                }
+                _ => false,
+            };
+            let key = task
+                .link
+                .as_ref()
+                .map(|link| &link.local)
+                .or(task.local.as_ref().map(|view| &view.key));
+            if let (true, Some(key)) = (sends, key) {
+                task.extra.put(Table::Inbox, dirty_local(key), run.mark());
+                run.dirty_local.insert(key.clone());
+            }
+        }
+        run.held_batch.writes.append(&mut losers.writes);
     }
 
     /// Applied or held: an entry stays until the purge, where that comes after.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::local::Local;
-use crate::model::{Error, RemoteId, Result, World};
+use crate::local::{LinkRow, Local};
+use crate::model::{Error, LocalKey, RemoteId, Result, World};
 use crate::remote::{Queue, QueueReading, QueueStep, Queued};
 use crate::state::{Batch, StateStore};
 
 use super::super::Engine;
-use super::super::memory::{Entry, Memory, RANGE, put_entry, put_facts};
+use super::super::memory::{Entry, Link, Memory, RANGE, put_entry, put_facts, put_link};
 use super::super::run::Run;
 
 /// What one reading of a queue showed.
@@ -41,7 +41,7 @@ impl Seen {
 
 impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// A queue has no list and no watermark: nothing of a full read applies to it.
-    pub(super) fn prepare_queue(&self, run: &mut Run) {
+    pub(in crate::sync) fn prepare_queue(&self, run: &mut Run) {
         run.full = false;
         run.current = true;
         // Rows are announced from the first on: what a kill leaves is not read again as a list would be.
@@ -50,7 +50,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     /// What is to be read for reasons of ours: records that an earlier run left, all linked ones after a change of the mapping,
     /// and in a re-link all that the database has recorded.
-    pub(super) async fn journal_own(&mut self, run: &mut Run) -> Result<()> {
+    pub(in crate::sync) async fn journal_own(&mut self, run: &mut Run) -> Result<()> {
         let mut dirty: Vec<RemoteId> = run.dirty_remote.iter().cloned().collect();
         dirty.sort();
         for part in dirty.chunks(RANGE) {
@@ -62,8 +62,14 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 let rows = self.local.links(after.as_ref(), RANGE).await?;
                 let Some(last) = rows.last() else { break };
                 after = Some(last.key.clone());
-                let ids = rows.into_iter().filter_map(|row| row.remote_id).collect();
-                self.journal_whole(ids).await?;
+                let ids: Vec<RemoteId> = rows
+                    .iter()
+                    .filter_map(|row| row.remote_id.clone())
+                    .collect();
+                let tellable = self.journal_whole(ids).await?;
+                if self.remote.is_own() {
+                    self.recall_links(run, rows, &tellable).await?;
+                }
             }
         } else if run.facts.full_due {
             let memory = Memory::new(self.store);
@@ -75,17 +81,55 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 let ids = links.into_iter().map(|link| link.remote).collect();
                 self.journal_whole(ids).await?;
             }
-            // From here on the journal stands for it.
-            run.facts.full_due = false;
-            let mut batch = Batch::new();
-            put_facts(&mut batch, &run.facts);
-            self.store.commit(batch).await?;
-            self.world.checkpoint("Q.own").await?;
+            // From here on the journal stands for it; where rows are compared as well, that is still to be done.
+            if !self.remote.is_own() {
+                run.facts.full_due = false;
+                let mut batch = Batch::new();
+                put_facts(&mut batch, &run.facts);
+                self.store.commit(batch).await?;
+                self.world.checkpoint("Q.own").await?;
+            }
         }
         Ok(())
     }
 
-    async fn journal_whole(&mut self, ids: Vec<RemoteId>) -> Result<()> {
+    /// Links of records that can't be asked for, as the database has recorded them. What the two showed at their last agreement is
+    /// not known, so that what comes next is settled as between a pair that never agreed.
+    async fn recall_links(
+        &mut self,
+        run: &mut Run,
+        rows: Vec<LinkRow>,
+        tellable: &[RemoteId],
+    ) -> Result<()> {
+        let keys: Vec<LocalKey> = rows.iter().map(|row| row.key.clone()).collect();
+        let standing = self.local.fetch(&keys).await?;
+        let mut batch = Batch::new();
+        for (recorded, row) in rows.into_iter().zip(standing) {
+            let (Some(id), Some(row)) = (recorded.remote_id, row) else {
+                continue;
+            };
+            if row.marked || tellable.contains(&id) {
+                continue;
+            }
+            let link = Link {
+                local: row.key,
+                row: row.digest,
+                met: true,
+                ..self.link_of(run, &id)
+            };
+            put_link(&mut batch, &link);
+            run.facts.links += 1;
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch).await?;
+            self.world.checkpoint("Q.recalled").await?;
+        }
+        Ok(())
+    }
+
+    /// Journals those of these records that can be asked for, and says which they are.
+    async fn journal_whole(&mut self, ids: Vec<RemoteId>) -> Result<Vec<RemoteId>> {
+        let ids = self.remote.tellable(ids).await?;
         let known = Memory::new(self.store).entries(&ids).await?;
         let mut batch = Batch::new();
         for (id, known) in ids.iter().zip(known) {
@@ -102,7 +146,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if !batch.is_empty() {
             self.store.commit(batch).await?;
         }
-        Ok(())
+        Ok(ids)
     }
 
     /// Reads the queue to its end, journalling what it names.
@@ -221,11 +265,14 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 let links = memory.links_after(linked.as_ref(), RANGE).await?;
                 let Some(last) = links.last() else { break };
                 linked = Some(last.remote.clone());
-                named.extend(links.into_iter().map(|link| (link.remote, Entry::whole())));
+                let ids = links.into_iter().map(|link| link.remote).collect();
+                let tellable = self.remote.tellable(ids).await?;
+                named.extend(tellable.into_iter().map(|id| (id, Entry::whole())));
             }
         }
-        for id in &run.dirty_remote {
-            named.insert(id.clone(), Entry::whole());
+        let dirty = run.dirty_remote.iter().cloned().collect();
+        for id in self.remote.tellable(dirty).await? {
+            named.insert(id, Entry::whole());
         }
         let mut reading = self.remote.queue().await?;
         while let QueueStep::Records(records) = reading.next().await? {

@@ -150,7 +150,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let one_is_good = items
             .iter()
             .any(|item| matches!(item, RemoteItem::Record(_)));
-        if silent == 0 || one_is_good {
+        if silent == 0 || one_is_good || self.remote.is_own() {
             return Ok(());
         }
         let bad = items.iter().filter_map(|item| match item {

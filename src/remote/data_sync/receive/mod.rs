@@ -19,7 +19,8 @@ mod tests;
 use std::time::Duration;
 
 use super::message::EnvelopeLimits;
-use crate::config::Limits;
+use crate::config::{Limits, ReceiveSettings};
+use crate::model::Result;
 
 pub use custody::{
     Custody, DEFAULT_GROUP_BYTES, DEFAULT_GROUP_MESSAGES, DEFAULT_GROUP_WAITING, Gathered, Group,
@@ -29,6 +30,14 @@ pub use own_tokens::TokenKey;
 pub(super) use own_tokens::basic_header;
 pub use server::Receiver;
 pub use service::Received;
+
+/// Reads certificate and key, as [`Receiver::bind`] will. `E-TLS-CERTIFICATE`, `E-TLS-KEY` (exit 2).
+pub fn check_identity(settings: &ReceiveSettings) -> Result<()> {
+    match &settings.tls {
+        Some((certificate, key)) => tls::Identity::load(certificate, key).map(|_| ()),
+        None => Ok(()),
+    }
+}
 
 /// The bounds of receiving; the defaults are those of `limits:` in bridge.yaml.
 #[derive(Clone, Debug, PartialEq)]

@@ -117,6 +117,11 @@ impl Sender {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Fetches a token, and posts nothing: tells whether `token_url` takes our client.
+    pub async fn authenticate(&self) -> Result<()> {
+        self.tokens.token(None).await.map(|_| ())
+    }
+
     /// Posts one message. Ok means that exactly 200 was answered.
     pub async fn post(&self, message: &Message) -> Result<(), SendFailure> {
         let body = write_envelope(std::slice::from_ref(message));
