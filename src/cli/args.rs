@@ -69,7 +69,6 @@ pub enum Kind {
     /// ACGI Association Anywhere
     AssociationAnywhere,
     /// Oracle Retail Customer Engagement, "Data Sync"
-    #[value(hide = true)]
     DataSync,
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each failure keeps the kind that decides the exit code. Nothing here decides anything about a record.
 
+use super::data_sync::{self, DataSync, SecondObject};
 use super::project::state_location;
 use super::site::Site;
 use super::world::RealWorld;
@@ -11,6 +12,7 @@ use crate::mapping::Mapping;
 use crate::model::{Error, Result, Vault, World};
 use crate::remote::association_anywhere;
 use crate::remote::contactlist::vocabulary;
+use crate::remote::data_sync::Object;
 use crate::state::{self, AnyStore, MemoryStore, StateKey, StateLimits, StateLocation};
 use crate::sync::{Engine, Finished, Rules, RunOptions, Watch};
 
@@ -41,11 +43,37 @@ pub struct Bridge<'s> {
     pub remote: Site,
     /// The database.
     pub local: AnyLocal,
+    /// The second object of the bridge (transactions), where it has one.
+    pub second: Option<SecondObject>,
     world: RealWorld,
     purpose: Purpose,
     rules: Rules,
     site: String,
     database: String,
+}
+
+/// What a pass over the objects of a data-sync bridge works with.
+pub struct Parts<'b> {
+    /// The bridge's name.
+    pub name: &'b str,
+    /// The service.
+    pub site: &'b DataSync,
+    /// The tables of customers.
+    pub local: &'b mut AnyLocal,
+    /// The second object.
+    pub second: Option<&'b mut SecondObject>,
+    /// Clock, sleep, randomness, signals.
+    pub world: &'b RealWorld,
+    /// The mapping of customers.
+    pub mapping: &'b Mapping,
+    /// Digests and sealing.
+    pub vault: &'b Vault,
+    /// Policies and limits.
+    pub rules: &'b Rules,
+    /// What tells the site.
+    pub address: &'b str,
+    /// What tells the database.
+    pub database: &'b str,
 }
 
 impl<'s> Bridge<'s> {
@@ -56,7 +84,6 @@ impl<'s> Bridge<'s> {
         world: &RealWorld,
         purpose: Purpose,
     ) -> Result<Self> {
-        bridge.ensure_supported()?;
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
         let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
@@ -73,9 +100,10 @@ impl<'s> Bridge<'s> {
             location,
             remote: Site::new(bridge, &mapping, world, None)?,
             mapping,
-            vault,
             key_file: settings.state_key.is_none(),
             local,
+            second: SecondObject::prepare(bridge, &vault)?,
+            vault,
             world: world.clone(),
             purpose,
             rules: rules(bridge),
@@ -128,7 +156,27 @@ impl<'s> Bridge<'s> {
             database: &self.database,
             watch,
         };
-        self.remote.pass(engine, options).await
+        match &self.remote {
+            Site::ContactList(site) => engine.with_remote(&**site).run(options).await,
+            Site::AssociationAnywhere(site, rules) => {
+                engine.with_remote(&**site).run_queue(*rules, options).await
+            }
+            Site::DataSync(site) => {
+                let parts = Parts {
+                    name: engine.bridge,
+                    site,
+                    local: engine.local,
+                    second: self.second.as_mut(),
+                    world: engine.world,
+                    mapping: engine.mapping,
+                    vault: engine.vault,
+                    rules: engine.rules,
+                    address: engine.site,
+                    database: engine.database,
+                };
+                data_sync::pass(parts, store, watch, options).await
+            }
+        }
     }
 
     /// Ends with exit 6 where somebody runs this bridge.
@@ -155,18 +203,26 @@ pub fn ensure_free(location: &StateLocation, bridge: &str) -> Result<()> {
     }
 }
 
-/// The mapping of a bridge, held against its kind and its direction.
+/// The mapping of a bridge's customers, held against its kind and its direction.
 pub fn load_mapping(bridge: &BridgeSettings) -> Result<Mapping> {
+    let found = mapping_of(bridge, Object::Customer)?;
+    found.ok_or_else(|| Error::unexpected("E-INVARIANT", "Every bridge maps customers"))
+}
+
+/// The mapping of one object of a bridge; `None` where it has none.
+pub fn mapping_of(bridge: &BridgeSettings, object: Object) -> Result<Option<Mapping>> {
     let vocabulary = match &bridge.remote {
         RemoteSettings::ContactList(remote) => vocabulary(remote.time_zone),
         RemoteSettings::AssociationAnywhere(remote) => {
             association_anywhere::vocabulary(remote.time_zone, &remote.dates)
         }
-        RemoteSettings::DataSync(_) => {
-            return Err(super::not_in_this_version(bridge.remote.kind()));
-        }
+        RemoteSettings::DataSync(_) => object.vocabulary(),
     };
-    let file = &bridge.mapping.customer;
+    let file = match object {
+        Object::Customer => Some(&bridge.mapping.customer),
+        Object::Transaction => bridge.mapping.transaction.as_ref(),
+    };
+    let Some(file) = file else { return Ok(None) };
     let name = file.display().to_string();
     let problems = Problems::for_mapping(&name);
     let found = Found::named(file, "(named by `mapping:` of bridge.yaml)");
@@ -174,7 +230,7 @@ pub fn load_mapping(bridge: &BridgeSettings) -> Result<Mapping> {
     let text = problems.settle(text)?;
     let mapping = Mapping::load(&name, &text, &vocabulary)?;
     mapping.check_direction(bridge.direction)?;
-    Ok(mapping)
+    Ok(Some(mapping))
 }
 
 fn find_vault(

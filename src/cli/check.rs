@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::bridge::{Bridge, Purpose, load_mapping};
+use super::bridge::{Bridge, Purpose, load_mapping, mapping_of};
 use super::exit::Exit;
 use super::logging::{complain, with_causes};
 use super::output::{Output, table};
@@ -13,12 +13,15 @@ use super::site::Site;
 use super::world::RealWorld;
 use super::{project, status};
 use crate::config::{BridgeSettings, RemoteSettings, Settings};
-use crate::local::{JournalState, Local};
+use crate::local::{AnyLocal, JournalState, Local};
+use crate::mapping::Mapping;
 use crate::model::{Error, ErrorKind, RemoteId, Result, World};
 use crate::remote::association_anywhere::AssociationAnywhere;
 use crate::remote::contactlist::{Calls, ContactList, SoapCalls, SoapVersion, compare_description};
+use crate::remote::data_sync::Object;
+use crate::remote::data_sync::receive::check_identity;
 use crate::remote::{LookUp, Queue, QueueReading, QueueStep, Remote};
-use crate::state;
+use crate::state::{self, StateLocation};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -139,29 +142,39 @@ async fn look_at(
             "`enabled: false`: sync passes this bridge over",
         );
     }
-    if let Err(error) = bridge.ensure_supported() {
-        findings.error("files", &error);
-        return;
-    }
     let world = RealWorld::new();
     let mapping = match load_mapping(bridge) {
         Ok(mapping) => mapping,
         Err(error) => return findings.error("mapping", &error),
     };
-    findings.ok(
-        "mapping",
-        format!(
-            "{}: table {}, {} fields, {} child tables; what goes comes back",
-            bridge.mapping.customer.display(),
-            mapping.layout.table,
-            mapping.fields.len(),
-            mapping.children.len()
-        ),
-    );
+    describe_mapping(&bridge.mapping.customer, &mapping, findings);
+    match mapping_of(bridge, Object::Transaction) {
+        Ok(None) => {}
+        Ok(Some(second)) => {
+            let file = bridge.mapping.transaction.as_deref();
+            describe_mapping(file.unwrap_or(Path::new("")), &second, findings);
+        }
+        Err(error) => return findings.error("mapping", &error),
+    }
+    if let RemoteSettings::DataSync(remote) = &bridge.remote
+        && let Some(receive) = &remote.receive
+    {
+        match check_identity(receive) {
+            Ok(()) => findings.ok(
+                "receive",
+                format!("`contactbridge run` listens on {}", receive.listen),
+            ),
+            Err(error) => findings.error("receive", &error),
+        }
+    }
     match Bridge::prepare(settings, bridge, &world, Purpose::Look) {
         Ok(mut ready) => {
             state_of(&ready, findings);
-            database(&mut ready, findings).await;
+            let place = (ready.location.clone(), bridge.name.as_str());
+            database(&mut ready.local, &place, findings).await;
+            if let Some(second) = &mut ready.second {
+                database(&mut second.local, &place, findings).await;
+            }
         }
         Err(error) => findings.error("state", &error),
     }
@@ -177,8 +190,32 @@ async fn look_at(
             let difference = queue(&remote, findings).await;
             compare_clocks(difference, bridge, findings);
         }
+        Ok(Site::DataSync(site)) => {
+            if let Some(sender) = site.sender() {
+                match sender.authenticate().await {
+                    Ok(()) => findings.ok(
+                        "credentials",
+                        "send.token_url gives us a token; `send-sample` posts a message",
+                    ),
+                    Err(error) => findings.error("credentials", &error),
+                }
+            }
+        }
         Err(error) => findings.error("remote", &error),
     }
+}
+
+fn describe_mapping(file: &Path, mapping: &Mapping, findings: &mut Findings) {
+    findings.ok(
+        "mapping",
+        format!(
+            "{}: table {}, {} fields, {} child tables; what goes comes back",
+            file.display(),
+            mapping.layout.table,
+            mapping.fields.len(),
+            mapping.children.len()
+        ),
+    );
 }
 
 fn state_of(bridge: &Bridge<'_>, findings: &mut Findings) {
@@ -214,8 +251,12 @@ fn state_of(bridge: &Bridge<'_>, findings: &mut Findings) {
     }
 }
 
-async fn database(bridge: &mut Bridge<'_>, findings: &mut Findings) {
-    let description = match bridge.local.describe().await {
+async fn database(
+    local: &mut AnyLocal,
+    (location, name): &(StateLocation, &str),
+    findings: &mut Findings,
+) {
+    let description = match local.describe().await {
         Ok(description) => description,
         Err(error) => return findings.error("database", &error),
     };
@@ -263,16 +304,15 @@ async fn database(bridge: &mut Bridge<'_>, findings: &mut Findings) {
         Some(JournalState::Stale) => findings.warn("database", "W-JOURNAL-STALE", "the triggers were made for another mapping; the next sync replaces them and reads everything"),
         Some(JournalState::Altered) => findings.warn("database", "W-JOURNAL-ALTERED", "somebody altered the triggers; the next sync replaces them and reads everything"),
     }
-    match bridge.local.meta().await {
+    match local.meta().await {
         Ok(Some(meta)) => {
-            let is_there = state::exists(&bridge.location, &bridge.settings.name).unwrap_or(true);
+            let is_there = state::exists(location, name).unwrap_or(true);
             if is_there {
                 findings.ok(
                     "database",
                     format!("synchronised before, generation {}", meta.generation),
                 );
             } else {
-                let name = &bridge.settings.name;
                 findings.error("state", &Error::needs_person(
                     "E-STATE-LOST",
                     format!("The customer database knows generation {}, and there is no state. Restore it, or run `contactbridge reseed {name} --relink`", meta.generation),

@@ -19,7 +19,6 @@ use crate::model::{Error, RemoteId, Result};
 pub async fn run(global: &Global, args: &EnqueueArgs, output: Output) -> Result<Exit> {
     let settings = project::load(global.config.as_deref())?;
     let bridge = settings.bridge(&args.bridge)?;
-    bridge.ensure_supported()?;
     let mapping = load_mapping(bridge)?;
     let Site::AssociationAnywhere(site, _) = Site::new(bridge, &mapping, &RealWorld::new(), None)?
     else {

@@ -7,6 +7,7 @@ mod args;
 mod bridge;
 mod check;
 mod completions;
+mod data_sync;
 mod demo;
 mod enqueue;
 mod exit;

@@ -12,7 +12,7 @@ use super::sync::{Document, date, one, run_id, text};
 use super::world::RealWorld;
 use crate::config::Settings;
 use crate::model::{Error, Result, World};
-use crate::state;
+use crate::state::{self, Second};
 use crate::sync::{Memory, RunOptions, begin_relink, reseed};
 
 /// Sets back, or rebuilds.
@@ -94,7 +94,10 @@ async fn relink(global: &Global, settings: &Settings, name: &str, output: Output
 
 async fn begin(bridge: &mut Bridge<'_>, world: &RealWorld) -> Result<()> {
     let (store, _) = bridge.open_store().await?;
-    let begun = begin_relink(&store, &mut bridge.local, world).await;
+    let mut begun = begin_relink(&store, &mut bridge.local, world).await;
+    if let (Ok(()), Some(second)) = (&begun, &mut bridge.second) {
+        begun = begin_relink(&Second(&store), &mut second.local, world).await;
+    }
     store.close()?;
     begun
 }

@@ -5,16 +5,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::data_sync::DataSync;
 use super::world::RealWorld;
 use crate::config::{AssociationAnywhereSettings, BridgeSettings, Purge, RemoteSettings};
-use crate::local::Local;
 use crate::mapping::Mapping;
 use crate::model::{Error, RemoteId, RemoteItem, Result};
 use crate::remote::association_anywhere::{self, AssociationAnywhere};
 use crate::remote::contactlist::{ClientOptions, ContactList, ScanLimits, SoapCalls};
 use crate::remote::{Queue, Remote, RemoteScan, ScanStep, Scope};
-use crate::state::StateStore;
-use crate::sync::{DEFAULT_PART, Engine, Finished, PurgeWhen, QueueRules, RunOptions};
+use crate::sync::{DEFAULT_PART, PurgeWhen, QueueRules};
 
 /// A CRM, connected to nothing until it is asked something.
 pub enum Site {
@@ -22,6 +21,8 @@ pub enum Site {
     ContactList(Box<ContactList<SoapCalls>>),
     /// It queues customers that changed.
     AssociationAnywhere(Box<AssociationAnywhere>, QueueRules),
+    /// It posts to us, and we to it.
+    DataSync(Box<DataSync>),
 }
 
 impl Site {
@@ -52,7 +53,10 @@ impl Site {
                     queue_rules(remote),
                 ))
             }
-            RemoteSettings::DataSync(_) => Err(super::not_in_this_version(bridge.remote.kind())),
+            RemoteSettings::DataSync(remote) => {
+                let site = DataSync::new(bridge, remote, world)?;
+                Ok(Self::DataSync(Box::new(site)))
+            }
         }
     }
 
@@ -67,34 +71,26 @@ impl Site {
         }
     }
 
-    /// One pass, as the kind calls for.
-    pub async fn pass<L: Local, S: StateStore>(
-        &self,
-        engine: Engine<'_, (), L, S, RealWorld>,
-        options: &RunOptions,
-    ) -> Finished {
-        match self {
-            Self::ContactList(site) => engine.with_remote(&**site).run(options).await,
-            Self::AssociationAnywhere(site, rules) => {
-                engine.with_remote(&**site).run_queue(*rules, options).await
-            }
-        }
-    }
-
     /// The site, where it lists its contacts.
     pub fn listing(&self) -> Option<&ContactList<SoapCalls>> {
         match self {
             Self::ContactList(site) => Some(site),
-            Self::AssociationAnywhere(..) => None,
+            Self::AssociationAnywhere(..) | Self::DataSync(_) => None,
         }
     }
 
     /// The wall time of an instant, and an instant of a wall time, at a site that has a watermark. `E-USAGE` (exit 2) for the others.
     pub fn watermarked(&self, option: &str) -> Result<&ContactList<SoapCalls>> {
+        let again = match self {
+            Self::DataSync(_) => {
+                "what was posted can't be asked for again, so have its sender post it once more (`contactbridge enqueue` is for association-anywhere)"
+            }
+            _ => "`contactbridge enqueue BRIDGE --all` (or an id) has customers read again",
+        };
         self.listing().ok_or_else(|| {
             Error::config(
                 "E-USAGE",
-                format!("{option}: this kind of CRM has no watermark; `contactbridge enqueue BRIDGE --all` (or an id) has customers read again"),
+                format!("{option}: this kind of CRM has no watermark; {again}"),
             )
         })
     }
@@ -121,6 +117,8 @@ impl Site {
                 }
                 Ok(known)
             }
+            // Nobody can be asked: what the file says is taken for true.
+            Self::DataSync(_) => Ok(ids.iter().map(|id| id.0.clone()).collect()),
         }
     }
 }

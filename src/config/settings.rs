@@ -242,17 +242,6 @@ impl Settings {
     }
 }
 
-impl BridgeSettings {
-    /// Refuses what the file may say but this version can't do yet, with `E-NOT-SUPPORTED` (exit 2).
-    pub fn ensure_supported(&self) -> Result<()> {
-        let refuse = |what| Err(not_supported(&format!("bridges.{}", self.name), what));
-        match &self.remote {
-            RemoteSettings::DataSync(_) => refuse("kind data-sync"),
-            RemoteSettings::ContactList(_) | RemoteSettings::AssociationAnywhere(_) => Ok(()),
-        }
-    }
-}
-
 fn not_supported(place: &str, what: &str) -> Error {
     Error::config(
         "E-NOT-SUPPORTED",

@@ -17,11 +17,12 @@ pub struct StarterFile {
 pub fn starter_variables(kind: &str) -> &'static [&'static str] {
     match kind {
         "association-anywhere" => &["AA_VENDOR", "AA_PASSWORD"],
+        "data-sync" => &["ORCE_CLIENT_SECRET", "SEND_SECRET"],
         _ => &["CRM_USERNAME", "CRM_PASSWORD"],
     }
 }
 
-/// The files for `kind`; `E-NOT-SUPPORTED` (exit 2) for one that this version can't synchronise.
+/// The files for `kind`; `E-USAGE` (exit 2) for one that there is not.
 pub fn starter(kind: &str) -> Result<Vec<StarterFile>> {
     match kind {
         "contactlist" => Ok(vec![
@@ -44,11 +45,23 @@ pub fn starter(kind: &str) -> Result<Vec<StarterFile>> {
                 text: include_str!("../../mappings/association-anywhere.yaml"),
             },
         ]),
+        "data-sync" => Ok(vec![
+            StarterFile {
+                path: super::DEFAULT_FILE,
+                text: include_str!("starter/data-sync.yaml"),
+            },
+            StarterFile {
+                path: "mappings/orce-customer.yaml",
+                text: include_str!("../../mappings/orce-customer.yaml"),
+            },
+            StarterFile {
+                path: "mappings/orce-transaction.yaml",
+                text: include_str!("../../mappings/orce-transaction.yaml"),
+            },
+        ]),
         _ => Err(Error::config(
-            "E-NOT-SUPPORTED",
-            format!(
-                "init: kind {kind} is not in this version; --kind contactlist and --kind association-anywhere are"
-            ),
+            "E-USAGE",
+            format!("init: there is no kind {kind}"),
         )),
     }
 }
@@ -61,9 +74,10 @@ mod tests {
     use super::*;
     use crate::mapping::Mapping;
     use crate::model::DeletePolicy;
+    use crate::remote::data_sync::Object;
     use crate::remote::{association_anywhere, contactlist};
 
-    const READY: [&str; 2] = ["contactlist", "association-anywhere"];
+    const READY: [&str; 3] = ["contactlist", "association-anywhere", "data-sync"];
 
     fn load(text: &str, set: &[&str]) -> Result<Settings> {
         let environment = |name: &str| set.contains(&name).then(|| "x".to_owned());
@@ -83,6 +97,14 @@ mod tests {
             assert_eq!(bridge.mapping.customer, Path::new(files[1].path));
             assert_eq!(bridge.deletes, DeletePolicy::Apply);
             let vocabulary = match &bridge.remote {
+                RemoteSettings::DataSync(_) => {
+                    let second = bridge.mapping.transaction.as_deref();
+                    assert_eq!(second, Some(Path::new(files[2].path)));
+                    let words = Object::Transaction.vocabulary();
+                    let mapping = Mapping::load(files[2].path, files[2].text, &words).unwrap();
+                    mapping.check_direction(bridge.direction).unwrap();
+                    Object::Customer.vocabulary()
+                }
                 RemoteSettings::AssociationAnywhere(remote) => {
                     association_anywhere::vocabulary(remote.time_zone, &remote.dates)
                 }
@@ -131,6 +153,9 @@ mod tests {
                 })
                 .collect();
             text = text.replace("/etc/contactbridge/key", &key.path().display().to_string());
+            for file in ["server.pem", "server.key"] {
+                text = text.replace(file, &ca.path().display().to_string());
+            }
             text = text.replace("company-ca.pem", &ca.path().display().to_string());
             let settings = load(&text, starter_variables(kind)).unwrap();
             let bridge = settings.bridge("members").unwrap();
@@ -139,11 +164,10 @@ mod tests {
     }
 
     #[test]
-    fn kinds_to_come_are_refused_by_name() {
-        for (kind, _) in KINDS.iter().filter(|(kind, _)| !READY.contains(kind)) {
-            let error = starter(kind).unwrap_err();
-            assert_eq!(error.code(), "E-NOT-SUPPORTED");
-            assert!(error.message().contains(kind));
-        }
+    fn every_kind_has_a_starter_and_no_other_is_taken() {
+        assert!(KINDS.iter().all(|(kind, _)| READY.contains(kind)));
+        let error = starter("ledger").unwrap_err();
+        assert_eq!(error.code(), "E-USAGE");
+        assert!(error.message().contains("ledger"));
     }
 }

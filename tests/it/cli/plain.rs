@@ -272,9 +272,14 @@ fn init_writes_a_project_and_never_overwrites_a_file() {
             .exists()
     );
     binary
-        .line("init --kind data-sync -c other/bridge.yaml")
-        .exits(2)
-        .complains("not in this version");
+        .line("init --kind data-sync -c other/orce/bridge.yaml")
+        .exits(0);
+    assert!(
+        directory
+            .path()
+            .join("other/orce/mappings/orce-transaction.yaml")
+            .exists()
+    );
     binary.line("init -c other/b.yaml").exits(0);
     assert!(
         directory
