@@ -3,16 +3,16 @@
 //! It never decides about a record, and never runs two passes at once. Whoever asks for a pass gets one that begins after it
 //! asked; those who ask for the same while they wait share one.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::future::{Either, join_all, pending};
+use futures::future::{Either, pending};
 use tokio::sync::{mpsc, watch};
 
+use super::askers::{News, same, unwanted};
 use super::board::{Board, Phase};
 use super::control::{Fault, Order, Reply, Told};
 use super::hold::{Hold, Tenure};
@@ -20,7 +20,7 @@ use super::metrics::{Metrics, outcome};
 use super::turns::{Next, Turns};
 use super::work::{Passed, Work};
 use crate::model::{Error, ErrorKind, Result, Signal, World};
-use crate::sync::{BridgeReport, RunOptions, Watch};
+use crate::sync::{BridgeReport, RunOptions};
 
 /// The clock is looked at this often: it may have been set, or the machine may have slept.
 const NAP: Duration = Duration::from_secs(30);
@@ -30,9 +30,6 @@ const RETRY_LOCKED: Duration = Duration::from_secs(2);
 const RETRY_FAILED: Duration = Duration::from_secs(60);
 /// How long a pass may take to its next safe point once it is to stop; then it is cut off, which is as safe as a kill.
 const GRACE: Duration = Duration::from_secs(15);
-/// How often whoever waits for a pass hears how far it is.
-const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
-
 /// A look at the clock again, but not without a breath.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
@@ -341,11 +338,7 @@ impl<W: Work> Keeper<W> {
                 ..
             } = &mut *self;
             let work = &*work;
-            let news = News {
-                askers: &askers,
-                world: work.world(),
-                said: Cell::new(None),
-            };
+            let news = News::new(&askers, work.world());
             let mut pass = pin!(work.pass(&store, &options, &news));
             let mut unwanted = pin!(unwanted(&askers));
             let mut cut = pin!(Either::Left(pending::<()>()));
@@ -459,51 +452,6 @@ async fn wait_for_stop(stop: &mut watch::Receiver<Option<Signal>>) -> Signal {
     }
 }
 
-/// Comes back when all who wait for a pass want no more of it; a turn is wanted by the schedule.
-async fn unwanted(askers: &[Reply]) {
-    if askers.is_empty() {
-        return pending().await;
-    }
-    let all = askers.iter().map(|asker| {
-        let mut stop = asker.stop.clone();
-        async move {
-            if stop.wait_for(|stop| *stop).await.is_err() {
-                // It went away; the pass goes on, as one of the schedule.
-                pending::<()>().await;
-            }
-        }
-    });
-    join_all(all).await;
-}
-
-fn same(one: &RunOptions, other: &RunOptions) -> bool {
-    (&one.accept, one.since, one.dry) == (&other.accept, other.since, other.dry)
-}
-
-/// Tells whoever waits how far the pass is.
-struct News<'a, T> {
-    askers: &'a [Reply],
-    world: &'a T,
-    said: Cell<Option<(&'static str, Duration)>>,
-}
-
-impl<T: World> Watch for News<'_, T> {
-    fn progress(&self, stage: &'static str, done: u64, total: Option<u64>) {
-        let now = self.world.monotonic();
-        let is_soon = self
-            .said
-            .get()
-            .is_some_and(|(before, at)| before == stage && now.saturating_sub(at) < PROGRESS_PAUSE);
-        if is_soon {
-            return;
-        }
-        self.said.set(Some((stage, now)));
-        for asker in self.askers {
-            let _ = asker.told.send(Told::Progress { stage, done, total });
-        }
-    }
-}
-
 fn summary(report: &BridgeReport, error: Option<&Error>) {
     let (pull, push) = (report.pull, report.push);
     let changed = |counts: crate::sync::Counts| counts.created + counts.updated + counts.deleted;
@@ -531,3 +479,7 @@ fn summary(report: &BridgeReport, error: Option<&Error>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

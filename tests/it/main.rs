@@ -13,6 +13,7 @@
 //! - `disk`: full and read-only disks
 //! - `guards`: what stops a run before anything is written
 //! - `kill`: runs that are killed at random moments
+//! - `run`: the service that stays: schedules, commands that it answers, signals, pages
 //! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `shadow`: bridges to a service that queues what changed
@@ -31,6 +32,7 @@ mod foreign;
 mod foreign_sync;
 mod guards;
 mod kill;
+mod run;
 mod servers;
 mod shadow;
 mod simulator;
