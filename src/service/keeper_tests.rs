@@ -540,7 +540,7 @@ scene!(
     a_store_that_cannot_be_opened_fails_each_turn_and_is_tried_again,
     async {
         let script = Script {
-            opens: (0..4).map(|_| damaged()).collect(),
+            opens: (0..3).map(|_| damaged()).collect(),
             ..Script::default()
         };
         let scene = start(every(100), script);

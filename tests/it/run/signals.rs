@@ -2,12 +2,12 @@
 
 use rustix::process::Signal;
 
-use super::{setup, status};
+use super::{setup, status, with_pages};
 use crate::support::{Project, Service, eventually};
 
 /// A service in the middle of a slow pass of its schedule.
 fn in_a_slow_pass(people: u32, delay: &str) -> (Project, Service) {
-    let project = setup()
+    let project = with_pages(setup())
         .crm(|options| options.people = people)
         .key("schedule: every 1h")
         .build();
@@ -16,7 +16,9 @@ fn in_a_slow_pass(people: u32, delay: &str) -> (Project, Service) {
         .switch(&format!("delay={delay}"))
         .expect("a switch");
     let service = Service::start(&project.binary);
-    eventually("the pass asks the CRM", || !project.crm.log().is_empty());
+    eventually("the pass begins", || {
+        service.get("/").text().contains(">passing, for ")
+    });
     (project, service)
 }
 

@@ -18,6 +18,7 @@ pub struct Service {
     child: Child,
     lines: Receiver<String>,
     said: Vec<String>,
+    heard: usize,
     /// Where its pages are, if it has some.
     pub pages: Option<SocketAddr>,
 }
@@ -28,6 +29,7 @@ impl Service {
     pub fn start(binary: &Binary) -> Self {
         let mut service = Self::begin(binary);
         service.hears("contactbridge keeps its bridges");
+        service.heard = 0;
         let page = service
             .said
             .iter()
@@ -53,6 +55,7 @@ impl Service {
             child,
             lines,
             said: Vec::new(),
+            heard: 0,
             pages: None,
         }
     }
@@ -62,19 +65,20 @@ impl Service {
         self.child.id()
     }
 
-    /// Waits until it says this, and answers with the line.
+    /// Waits until it says this after what was heard before.
     #[track_caller]
-    pub fn hears(&mut self, what: &str) -> String {
+    pub fn hears(&mut self, what: &str) {
         let until = Instant::now() + PATIENCE;
         loop {
+            while let Some(line) = self.said.get(self.heard) {
+                self.heard += 1;
+                if line.contains(what) {
+                    return;
+                }
+            }
             let left = until.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(line) => {
-                    self.said.push(line.clone());
-                    if line.contains(what) {
-                        return line;
-                    }
-                }
+                Ok(line) => self.said.push(line),
                 Err(RecvTimeoutError::Timeout) => panic!("no {what:?} in {:#?}", self.said),
                 Err(RecvTimeoutError::Disconnected) => {
                     panic!("it ended without {what:?}: {:#?}", self.said)
