@@ -42,6 +42,7 @@ pub async fn run(global: &Global) -> Result<Exit> {
     }
     let location = project::state_location(&settings);
     let mut seat = Seat::take(&location, world.now())?;
+    world.heed_signals()?;
     let Some(kept) = prepare(&settings, &enabled, &world).await else {
         return Ok(Exit::Config);
     };
@@ -49,7 +50,6 @@ pub async fn run(global: &Global) -> Result<Exit> {
         Some(http) => Some(Pages::bind(http.listen).await?),
         None => None,
     };
-    world.heed_signals()?;
     let board = Arc::new(Board::new(
         enabled.iter().map(|bridge| standing(bridge)).collect(),
     ));

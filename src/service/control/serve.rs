@@ -77,17 +77,11 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     if timeout(REQUEST_TIMEOUT, read).await.is_err() {
         return Ok(());
     }
-    let request: Request = match serde_json::from_slice(&line) {
-        Ok(request) => request,
-        Err(_) => {
-            let other = version_of(&line).unwrap_or_else(|| "another version".to_owned());
-            return say(&mut writer, &Said::Refused(Fault::of(&strange(&other)))).await;
-        }
+    let request = serde_json::from_slice::<Request>(&line).ok();
+    let Some(request) = request.filter(|request| request.version == VERSION) else {
+        let other = version_of(&line).unwrap_or_else(|| "another version".to_owned());
+        return say(&mut writer, &Said::Refused(Fault::of(&strange(&other)))).await;
     };
-    if request.version != VERSION {
-        let error = strange(&request.version);
-        return say(&mut writer, &Said::Refused(Fault::of(&error))).await;
-    }
     let Some(keeper) = desk.get(&request.bridge) else {
         return say(&mut writer, &Said::NotHeld).await;
     };
@@ -188,4 +182,139 @@ fn version_of(line: &[u8]) -> Option<String> {
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'))
         .then(|| version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Answer, PassNews, find};
+    use super::*;
+    use crate::state::StateLocation;
+    use crate::sync::RunOptions;
+    use std::path::Path;
+    use tokio::io::AsyncReadExt;
+
+    /// A desk with one keeper, whose orders a test hears, and a directory to meet in.
+    fn desk() -> (
+        tempfile::TempDir,
+        StateLocation,
+        Seat,
+        mpsc::UnboundedReceiver<Order>,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let location = StateLocation::Sled(directory.path().join("state"));
+        let now = "2026-11-22T10:02:00Z".parse().unwrap();
+        let mut seat = Seat::take(&location, now).unwrap().unwrap();
+        let (keeper, orders) = mpsc::unbounded_channel();
+        serve(&mut seat, Desk::from([("members".to_owned(), keeper)])).unwrap();
+        (directory, location, seat, orders)
+    }
+
+    /// What is said to these bytes, and nothing else.
+    async fn said_to(directory: &Path, bytes: &[u8]) -> String {
+        let mut stream = UnixStream::connect(directory.join("state/.run.sock"))
+            .await
+            .unwrap();
+        // It may be cut before all of it is sent.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        let mut said = String::new();
+        let _ = stream.read_to_string(&mut said).await;
+        said
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_of_this_version_is_refused_and_reaches_nobody() {
+        let (directory, _location, _seat, mut orders) = desk();
+        let ask = |version: &str| {
+            format!("{{\"version\":\"{version}\",\"bridge\":\"members\",\"ask\":\"held\"}}\n")
+        };
+        for (bytes, other) in [
+            (ask("9.9.9"), "9.9.9"),
+            (
+                "{\"version\":\"9.9.9\",\"something\":1}\n".to_owned(),
+                "9.9.9",
+            ),
+            ("GET / HTTP/1.1\r\n\r\n".to_owned(), "another version"),
+            (ask("<script>"), "another version"),
+            ("x".repeat(100_000), "another version"),
+            (String::new(), "another version"),
+        ] {
+            let said = said_to(directory.path(), bytes.as_bytes()).await;
+            // What was sent too long may be cut with its sender.
+            if bytes.len() < 1000 || !said.is_empty() {
+                assert!(said.contains("E-RUN-VERSION"), "{said}");
+                assert!(
+                    said.contains(&format!("is of {other}. ")) || other == "another version",
+                    "{said}"
+                );
+                assert!(!said.contains('<') || bytes.contains('<'), "{said}");
+            }
+        }
+        assert!(orders.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_bridge_that_nobody_keeps_or_whose_store_is_not_held_is_not_found() {
+        let (_directory, location, _seat, mut orders) = desk();
+        assert!(find(&location, "others").await.unwrap().is_none());
+        let keeper = tokio::spawn(async move {
+            for held in [false, true] {
+                let Some(Order::Held(reply)) = orders.recv().await else {
+                    panic!("another order");
+                };
+                reply.send(held).unwrap();
+            }
+            orders
+        });
+        assert!(find(&location, "members").await.unwrap().is_none());
+        let line = find(&location, "members").await.unwrap().unwrap();
+        // A keeper that is gone answers nothing, and that is said.
+        drop(keeper.await.unwrap());
+        let error = line.ask(Question::Quarantine).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.kind()),
+            ("E-RUN-GONE", ErrorKind::Busy)
+        );
+        let mut pass = line.pass(&RunOptions::default()).await.unwrap();
+        assert_eq!(pass.news().await.err().unwrap().code(), "E-RUN-GONE");
+    }
+
+    #[tokio::test]
+    async fn answers_and_errors_come_back_and_a_stop_gets_through() {
+        let (_directory, location, _seat, mut orders) = desk();
+        tokio::spawn(async move {
+            while let Some(order) = orders.recv().await {
+                match order {
+                    Order::Held(reply) => reply.send(true).unwrap(),
+                    Order::Question { question, reply } => {
+                        let answer = if question.writes() {
+                            Err(Error::config("E-HELD-UNKNOWN", "no such id"))
+                        } else {
+                            Ok(Answer::Reviews(Vec::new()))
+                        };
+                        reply.send(Some(answer)).unwrap_or(());
+                    }
+                    Order::Pass { reply, .. } => {
+                        let mut reply = reply.unwrap();
+                        reply.told.send(Told::Begun).unwrap();
+                        reply.stop.wait_for(|stop| *stop).await.unwrap();
+                        reply.told.send(Told::NotHeld).unwrap();
+                    }
+                }
+            }
+        });
+        let line = find(&location, "members").await.unwrap().unwrap();
+        let answer = line.ask(Question::Reviews { settled: true }).await.unwrap();
+        assert!(matches!(answer, Answer::Reviews(found) if found.is_empty()));
+        let id = "x".to_owned();
+        let error = line.ask(Question::Retry { id }).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.kind()),
+            ("E-HELD-UNKNOWN", ErrorKind::Config)
+        );
+        let mut pass = line.pass(&RunOptions::default()).await.unwrap();
+        assert!(matches!(pass.news().await.unwrap(), PassNews::Begun));
+        pass.stop().await;
+        assert!(matches!(pass.news().await.unwrap(), PassNews::NotHeld));
+    }
 }
