@@ -16,6 +16,7 @@ pub mod local;
 pub mod mapping;
 pub mod model;
 pub mod remote;
+pub mod service;
 pub mod simulator;
 pub mod state;
 pub mod sync;

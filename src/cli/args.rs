@@ -113,8 +113,7 @@ pub enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
-    /// Stay and keep the schedules
-    #[command(hide = true)]
+    /// Stay: keep the schedules, answer for the bridges, serve dashboard and metrics
     Run,
     /// Per bridge: last good run, watermark, links, what waits, who holds it
     Status,

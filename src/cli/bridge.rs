@@ -87,6 +87,18 @@ impl<'s> Bridge<'s> {
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
         let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
+        Self::assemble(settings, bridge, mapping, vault, world, purpose)
+    }
+
+    /// As [`Bridge::prepare`], with a mapping and a key that were read before.
+    pub fn assemble(
+        settings: &Settings,
+        bridge: &'s BridgeSettings,
+        mapping: Mapping,
+        vault: Vault,
+        world: &RealWorld,
+        purpose: Purpose,
+    ) -> Result<Self> {
         let limits = &bridge.limits;
         let local = AnyLocal::open(
             &bridge.database,
@@ -97,7 +109,7 @@ impl<'s> Bridge<'s> {
         )?;
         Ok(Self {
             settings: bridge,
-            location,
+            location: state_location(settings),
             remote: Site::new(bridge, &mapping, world, None)?,
             mapping,
             key_file: settings.state_key.is_none(),
@@ -181,24 +193,18 @@ impl<'s> Bridge<'s> {
 
     /// Ends with exit 6 where somebody runs this bridge.
     pub fn ensure_free(&self) -> Result<()> {
-        ensure_free(&self.location, &self.settings.name)
+        ensure_free(&self.location, &self.settings.name, &self.world)
     }
 }
 
 /// Ends with exit 6 where somebody runs this bridge.
-pub fn ensure_free(location: &StateLocation, bridge: &str) -> Result<()> {
+pub fn ensure_free(location: &StateLocation, bridge: &str, world: &RealWorld) -> Result<()> {
     match state::holder(location, bridge)? {
         None => Ok(()),
         Some(holder) => Err(Error::new(
             crate::model::ErrorKind::Busy,
             "E-STATE-LOCKED",
-            format!(
-                "Another run{} holds bridge `{bridge}`. Try again when it has ended",
-                holder
-                    .pid
-                    .map(|pid| format!(" (pid {pid})"))
-                    .unwrap_or_default()
-            ),
+            holder.told(bridge, world.now()),
         )),
     }
 }

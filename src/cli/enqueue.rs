@@ -7,7 +7,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use serde_json::json;
 
 use super::args::{EnqueueArgs, Global};
-use super::bridge::load_mapping;
+use super::bridge::{ensure_free, load_mapping};
 use super::exit::Exit;
 use super::output::Output;
 use super::project;
@@ -20,8 +20,8 @@ pub async fn run(global: &Global, args: &EnqueueArgs, output: Output) -> Result<
     let settings = project::load(global.config.as_deref())?;
     let bridge = settings.bridge(&args.bridge)?;
     let mapping = load_mapping(bridge)?;
-    let Site::AssociationAnywhere(site, _) = Site::new(bridge, &mapping, &RealWorld::new(), None)?
-    else {
+    let world = RealWorld::new();
+    let Site::AssociationAnywhere(site, _) = Site::new(bridge, &mapping, &world, None)? else {
         return Err(Error::config(
             "E-USAGE",
             format!(
@@ -32,6 +32,7 @@ pub async fn run(global: &Global, args: &EnqueueArgs, output: Output) -> Result<
             ),
         ));
     };
+    ensure_free(&project::state_location(&settings), &bridge.name, &world)?;
     if args.all {
         if !confirmed(&bridge.name) {
             return Err(Error::config(

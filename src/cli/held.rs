@@ -7,9 +7,13 @@ use super::output::{clean_cell, table};
 use super::world::RealWorld;
 use super::{project, status};
 use crate::config::Settings;
-use crate::model::{Error, Result};
-use crate::state::AnyStore;
-use crate::sync::{HeldValues, quarantine, reviews, values_of};
+use crate::model::{Error, Result, Vault};
+use crate::service::control::{self, Answer, Line, Question};
+use crate::state::{AnyStore, StateLocation};
+use crate::sync::{
+    Decision, HeldValues, Quarantined, Review, discard, quarantine, resolve_review, retry, reviews,
+    values_of,
+};
 
 /// The id under which a record is listed and asked for: its bridge, and its own id there.
 pub fn id_of(bridge: &str, id: &str) -> String {
@@ -29,20 +33,30 @@ pub fn parts_of(id: &str) -> Result<(&str, &str)> {
     })
 }
 
-/// A bridge with its store, opened to see or to settle what waits.
+/// A bridge whose store is asked what waits: opened here, or held by `contactbridge run`, which then answers the same.
 pub struct Held<'s> {
-    /// The bridge.
-    pub bridge: Bridge<'s>,
-    /// Its store.
-    pub store: AnyStore,
+    name: String,
+    way: Way<'s>,
+}
+
+#[allow(clippy::large_enum_variant)] // There is one of it.
+enum Way<'s> {
+    Here(Bridge<'s>, AnyStore),
+    Through(Line),
 }
 
 /// Opens one bridge of the project.
 pub async fn open<'s>(settings: &'s Settings, name: &str) -> Result<Held<'s>> {
     let world = RealWorld::new();
     let bridge = Bridge::prepare(settings, settings.bridge(name)?, &world, Purpose::Look)?;
+    let name = bridge.settings.name.clone();
+    if let Some(line) = control::find(&bridge.location, &name).await? {
+        let way = Way::Through(line);
+        return Ok(Held { name, way });
+    }
     let (store, _) = bridge.open_store().await?;
-    Ok(Held { bridge, store })
+    let way = Way::Here(bridge, store);
+    Ok(Held { name, way })
 }
 
 /// Opens these bridges, one after the other, and hands each to `look`; all of them where none is named.
@@ -54,36 +68,118 @@ pub async fn each<'s>(
     for bridge in project::choose(settings, names)? {
         let held = open(settings, &bridge.name).await?;
         look(&held).await?;
-        held.store.close()?;
+        held.close()?;
     }
     Ok(())
 }
 
+/// What the store of a bridge answers, whoever holds it.
+pub async fn answer(
+    location: &StateLocation,
+    bridge: &str,
+    vault: &Vault,
+    store: &AnyStore,
+    question: Question,
+) -> Result<Answer> {
+    match question {
+        Question::Reviews { settled } => Ok(Answer::Reviews(reviews(store, settled).await?)),
+        Question::Quarantine => Ok(Answer::Quarantine(quarantine(store).await?)),
+        Question::Values { id } => Ok(Answer::Values(values_of(store, vault, &id).await?)),
+        Question::Resolve { id, decision } => {
+            resolve_review(store, &id, decision).await?;
+            Ok(Answer::Done)
+        }
+        Question::Retry { id } => {
+            retry(store, &id).await?;
+            Ok(Answer::Done)
+        }
+        Question::Discard { id } => {
+            discard(store, &id).await?;
+            Ok(Answer::Done)
+        }
+        Question::Recount => {
+            let waiting = reviews(store, false).await?;
+            let waiting = waiting
+                .iter()
+                .filter(|(_, review)| review.decision.is_none())
+                .count();
+            let stuck = quarantine(store).await?;
+            let stuck = stuck.iter().filter(|(_, record)| !record.discarded).count();
+            status::amend(location, bridge, waiting as u64, stuck as u64);
+            Ok(Answer::Done)
+        }
+    }
+}
+
 impl Held<'_> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn ask(&self, question: Question) -> Result<Answer> {
+        match &self.way {
+            Way::Here(bridge, store) => {
+                answer(&bridge.location, &self.name, &bridge.vault, store, question).await
+            }
+            Way::Through(line) => line.ask(question).await,
+        }
+    }
+
+    /// Reviews that wait, or were settled lately, with their own ids.
+    pub async fn reviews(&self, settled: bool) -> Result<Vec<(String, Review)>> {
+        match self.ask(Question::Reviews { settled }).await? {
+            Answer::Reviews(found) => Ok(found),
+            _ => Err(strange()),
+        }
+    }
+
+    /// What is in quarantine, with its own ids.
+    pub async fn quarantine(&self) -> Result<Vec<(String, Quarantined)>> {
+        match self.ask(Question::Quarantine).await? {
+            Answer::Quarantine(found) => Ok(found),
+            _ => Err(strange()),
+        }
+    }
+
+    /// Writes down what a person decided.
+    pub async fn resolve(&self, id: &str, decision: Decision) -> Result<()> {
+        let id = id.to_owned();
+        self.ask(Question::Resolve { id, decision }).await.map(drop)
+    }
+
+    /// Has a record tried again, or leaves it alone.
+    pub async fn change(&self, id: &str, again: bool) -> Result<()> {
+        let id = id.to_owned();
+        let question = if again {
+            Question::Retry { id }
+        } else {
+            Question::Discard { id }
+        };
+        self.ask(question).await.map(drop)
+    }
+
+    /// Leaves the store.
+    pub fn close(self) -> Result<()> {
+        match self.way {
+            Way::Here(_, store) => store.close(),
+            Way::Through(_) => Ok(()),
+        }
+    }
+
     /// Corrects what `status` shows, and leaves the store.
     pub async fn leave(self) -> Result<()> {
-        let waiting = reviews(&self.store, false)
-            .await?
-            .iter()
-            .filter(|(_, review)| review.decision.is_none())
-            .count();
-        let stuck = quarantine(&self.store)
-            .await?
-            .iter()
-            .filter(|(_, record)| !record.discarded)
-            .count();
-        status::amend(
-            &self.bridge.location,
-            &self.bridge.settings.name,
-            waiting as u64,
-            stuck as u64,
-        );
-        self.store.close()
+        self.ask(Question::Recount).await?;
+        self.close()
     }
 
     /// The values of a record, for a person's eyes.
     pub async fn values(&self, id: &str) -> Result<Vec<Value>> {
-        let HeldValues { fields, raw } = values_of(&self.store, &self.bridge.vault, id).await?;
+        let id = id.to_owned();
+        let Answer::Values(HeldValues { fields, raw }) = self.ask(Question::Values { id }).await?
+        else {
+            return Err(strange());
+        };
         let mut values: Vec<Value> = fields
             .into_iter()
             .map(|(column, local, remote)| Value {
@@ -99,6 +195,13 @@ impl Held<'_> {
         }));
         Ok(values)
     }
+}
+
+fn strange() -> Error {
+    Error::unexpected(
+        "E-RUN-ANSWER",
+        "`contactbridge run` answered something else than it was asked. Restart it",
+    )
 }
 
 /// What both sides show of one column; the raw answer, without a column, where a record could not be decoded.

@@ -20,6 +20,7 @@ use super::args::{Format, Global};
 use super::output::clean_lines;
 use super::progress;
 use crate::model::{Error, ErrorKind};
+use crate::service;
 
 /// Libraries that would log wire texts, headers or keys at lower levels.
 const CAPPED: [&str; 7] = [
@@ -35,14 +36,14 @@ const CAPPED: [&str; 7] = [
 /// Where it is said that another run holds a bridge: no fault, so that `-q` leaves it out (hazard H-67).
 const BUSY: &str = "contactbridge::busy";
 
-/// Starts logging as the options say. To be called once.
-pub fn start(options: &Global) {
+/// Starts logging as the options say; a command that `stays` says what it does, unless it is to be quiet. To be called once.
+pub fn start(options: &Global, stays: bool) {
     let level = match options.verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    let registry = tracing_subscriber::registry().with(targets(level, options.quiet));
+    let registry = tracing_subscriber::registry().with(targets(level, options.quiet, stays));
     // A second start (tests in one process) keeps the first.
     let _ = match options.log_format {
         Format::Text => registry
@@ -65,13 +66,19 @@ pub fn start(options: &Global) {
     };
 }
 
-fn targets(level: LevelFilter, quiet: bool) -> Targets {
+fn targets(level: LevelFilter, quiet: bool, stays: bool) -> Targets {
     let busy = if quiet { LevelFilter::OFF } else { level };
+    let service = if stays && !quiet {
+        level.max(LevelFilter::INFO)
+    } else {
+        level
+    };
     Targets::new()
         .with_default(LevelFilter::WARN)
         .with_targets(CAPPED.map(|name| (name, LevelFilter::WARN)))
         .with_target("contactbridge", level)
         .with_target(BUSY, busy)
+        .with_target(service::LOG, service)
 }
 
 /// Says on stderr that a command failed.
@@ -184,7 +191,7 @@ mod tests {
 
     #[test]
     fn libraries_stay_capped_however_verbose() {
-        let filter = targets(LevelFilter::TRACE, false);
+        let filter = targets(LevelFilter::TRACE, false, true);
         for target in CAPPED {
             assert!(!filter.would_enable(target, &Level::INFO), "{target}");
             assert!(
@@ -195,6 +202,21 @@ mod tests {
         }
         assert!(!filter.would_enable("rusqlite", &Level::INFO));
         assert!(filter.would_enable("contactbridge::sync", &Level::DEBUG));
+    }
+
+    #[test]
+    fn a_command_that_stays_says_what_it_does_unless_it_is_to_be_quiet() {
+        let keeper = "contactbridge::service::keeper";
+        for (quiet, stays, says) in [
+            (false, true, true),
+            (true, true, false),
+            (false, false, false),
+        ] {
+            let filter = targets(LevelFilter::WARN, quiet, stays);
+            assert_eq!(filter.would_enable(keeper, &Level::INFO), says);
+            assert!(filter.would_enable(keeper, &Level::WARN));
+            assert!(!filter.would_enable("contactbridge::sync", &Level::INFO));
+        }
     }
 
     #[test]

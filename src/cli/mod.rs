@@ -14,6 +14,7 @@ mod exit;
 mod held;
 mod init;
 mod journal;
+mod kept;
 mod links;
 mod logging;
 mod output;
@@ -23,6 +24,7 @@ mod project;
 mod quarantine;
 mod reseed;
 mod review;
+mod run;
 mod schema;
 mod send_sample;
 mod simulate;
@@ -30,6 +32,7 @@ mod site;
 mod state_move;
 mod status;
 mod sync;
+mod through;
 mod version;
 mod world;
 
@@ -64,7 +67,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    logging::start(&cli.global);
+    logging::start(&cli.global, matches!(cli.command, Command::Run));
     let exit = catch_unwind(AssertUnwindSafe(|| start(cli))).unwrap_or(Exit::Unexpected);
     ExitCode::from(exit.code())
 }
@@ -117,7 +120,7 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Completions { shell } => completions::run(shell, output),
         Command::Version => version::run(output),
-        Command::Run => Err(not_in_this_version("run")),
+        Command::Run => run::run(&global).await,
         Command::Enqueue(args) => enqueue::run(&global, &args, output).await,
         Command::SendSample { bridge } => send_sample::run(config, &bridge, output).await,
         Command::Init { kind } => init::run(kind, config, output),

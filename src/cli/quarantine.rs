@@ -12,7 +12,7 @@ use super::output::{Output, table};
 use super::project;
 use crate::config::Settings;
 use crate::model::{Error, Result};
-use crate::sync::{Quarantined, Side, discard, quarantine, retry};
+use crate::sync::{Quarantined, Side};
 
 #[derive(Debug, Serialize)]
 struct Entry {
@@ -43,9 +43,9 @@ pub async fn run(config: Option<&Path>, action: QuarantineAction, output: Output
         QuarantineAction::List { bridges } => {
             let mut entries = Vec::new();
             held::each(&settings, &bridges, async |held: &Held<'_>| {
-                let name = &held.bridge.settings.name;
-                let found = quarantine(&held.store).await?;
-                entries.extend(found.iter().map(|(id, record)| entry(name, id, record)));
+                let found = held.quarantine().await?;
+                let entry = |(id, record): &(String, Quarantined)| entry(held.name(), id, record);
+                entries.extend(found.iter().map(entry));
                 Ok(())
             })
             .await?;
@@ -54,16 +54,14 @@ pub async fn run(config: Option<&Path>, action: QuarantineAction, output: Output
         QuarantineAction::Show { id } => {
             let (bridge, own) = parts_of(&id)?;
             let held = held::open(&settings, bridge).await?;
-            let found = quarantine(&held.store)
-                .await?
-                .into_iter()
-                .find(|(known, _)| known == own);
+            let mut found = held.quarantine().await?.into_iter();
+            let found = found.find(|(known, _)| known == own);
             let (_, record) = found.ok_or_else(|| unknown(&id))?;
             let shown = Shown {
                 entry: entry(bridge, own, &record),
                 values: held.values(own).await?,
             };
-            held.store.close()?;
+            held.close()?;
             output.report(&shown, show_text)?;
         }
         QuarantineAction::Retry { ids } => {
@@ -85,21 +83,14 @@ async fn change(settings: &Settings, ids: &[String], again: bool) -> Result<()> 
             let (bridge, own) = parts_of(id)?;
             let held = held::open(settings, bridge).await?;
             if checking {
-                if !quarantine(&held.store)
-                    .await?
-                    .iter()
-                    .any(|(known, _)| known == own)
-                {
+                let found = held.quarantine().await?;
+                if !found.iter().any(|(known, _)| known == own) {
                     return Err(unknown(id));
                 }
-                held.store.close()?;
+                held.close()?;
                 continue;
             }
-            if again {
-                retry(&held.store, own).await?;
-            } else {
-                discard(&held.store, own).await?;
-            }
+            held.change(own, again).await?;
             held.leave().await?;
         }
     }

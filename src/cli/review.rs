@@ -11,7 +11,7 @@ use super::held::{self, Held, Value, id_of, parts_of, values_text};
 use super::output::{Output, table};
 use super::project;
 use crate::model::{Error, Result};
-use crate::sync::{Decision, Review, ReviewKind, Side, resolve_review, reviews};
+use crate::sync::{Decision, Review, ReviewKind, Side};
 
 #[derive(Debug, Serialize)]
 struct Entry {
@@ -45,9 +45,9 @@ pub async fn run(config: Option<&Path>, action: ReviewAction, output: Output) ->
         ReviewAction::List { bridges, settled } => {
             let mut entries = Vec::new();
             held::each(&settings, &bridges, async |held: &Held<'_>| {
-                let name = &held.bridge.settings.name;
-                let found = reviews(&held.store, settled).await?;
-                entries.extend(found.iter().map(|(id, review)| entry(name, id, review)));
+                let found = held.reviews(settled).await?;
+                let entry = |(id, review): &(String, Review)| entry(held.name(), id, review);
+                entries.extend(found.iter().map(entry));
                 Ok(())
             })
             .await?;
@@ -58,7 +58,7 @@ pub async fn run(config: Option<&Path>, action: ReviewAction, output: Output) ->
             let held = held::open(&settings, bridge).await?;
             let mut found = None;
             for settled in [false, true] {
-                let all = reviews(&held.store, settled).await?;
+                let all = held.reviews(settled).await?;
                 found = found.or(all.into_iter().find(|(known, _)| known == own));
             }
             let (_, review) = found.ok_or_else(|| unknown(&id))?;
@@ -66,7 +66,7 @@ pub async fn run(config: Option<&Path>, action: ReviewAction, output: Output) ->
                 entry: entry(bridge, own, &review),
                 values: held.values(own).await?,
             };
-            held.store.close()?;
+            held.close()?;
             output.report(&shown, show_text)?;
         }
         ReviewAction::Resolve {
@@ -83,7 +83,7 @@ pub async fn run(config: Option<&Path>, action: ReviewAction, output: Output) ->
                 (None, Some(remote)) => Decision::Link(remote),
                 (None, None) => Decision::Separate,
             };
-            resolve_review(&held.store, own, decision).await?;
+            held.resolve(own, decision).await?;
             held.leave().await?;
             output.report(&serde_json::json!({ "id": id, "resolved": true }), |_| {
                 format!("{id} is settled; the next `contactbridge sync {bridge}` carries it out")

@@ -11,8 +11,10 @@ use super::exit::Exit;
 use super::output::{Output, table};
 use super::project;
 use super::world::RealWorld;
-use crate::config::{BridgeSettings, RemoteSettings};
-use crate::model::{Result, World};
+use crate::config::{BridgeSettings, RemoteSettings, Settings};
+use crate::model::{Result, Stamp, World};
+use crate::service;
+use crate::service::pages::Table;
 use crate::state::{self, StateLocation};
 use crate::sync::{BridgeReport, Outcome};
 
@@ -144,33 +146,67 @@ struct Status {
     error: Option<String>,
 }
 
+const HEADINGS: [&str; 9] = [
+    "BRIDGE",
+    "LAST GOOD RUN",
+    "LAST RUN",
+    "WATERMARK",
+    "LINKS",
+    "QUEUE",
+    "REVIEW",
+    "QUARANTINE",
+    "HELD BY",
+];
+
 /// Prints the status of every bridge.
 pub fn run(config: Option<&Path>, output: Output) -> Result<Exit> {
     let settings = project::load(config)?;
-    let location = project::state_location(&settings);
-    let now = RealWorld::new().now();
-    let all: Vec<Status> = settings
-        .bridges
-        .iter()
-        .map(|bridge| status(bridge, &location, now))
-        .collect();
-    output.report(&all, |all| {
-        table(
-            [
-                "BRIDGE",
-                "LAST GOOD RUN",
-                "LAST RUN",
-                "WATERMARK",
-                "LINKS",
-                "QUEUE",
-                "REVIEW",
-                "QUARANTINE",
-                "HELD BY",
-            ],
-            all.iter().map(row),
-        )
-    })?;
+    let all = statuses(&settings, RealWorld::new().now());
+    output.report(&all, |all| table(HEADINGS, all.iter().map(row)))?;
     Ok(Exit::Clean)
+}
+
+fn statuses(settings: &Settings, now: DateTime<Utc>) -> Vec<Status> {
+    let location = project::state_location(settings);
+    let bridges = settings.bridges.iter();
+    bridges
+        .map(|bridge| status(bridge, &location, now))
+        .collect()
+}
+
+/// The same for a page: a table, and the errors of last runs.
+pub fn page(settings: &Settings, now: DateTime<Utc>) -> Table {
+    let all = statuses(settings, now);
+    Table {
+        headings: HEADINGS.to_vec(),
+        rows: all.iter().map(|status| row(status).to_vec()).collect(),
+        notes: all
+            .iter()
+            .filter_map(|status| Some(format!("{}: {}", status.bridge, status.error.as_ref()?)))
+            .collect(),
+    }
+}
+
+/// What the last runs of a bridge left behind, for its keeper.
+pub fn left_behind(
+    location: &StateLocation,
+    bridge: &BridgeSettings,
+    instant: impl FnOnce(Stamp) -> Option<DateTime<Utc>>,
+) -> service::Left {
+    let left = read(location, &bridge.name).unwrap_or_default();
+    let watermark = left.watermark.and_then(|text| text.parse().ok());
+    service::Left {
+        last_run: left.last_run,
+        last_good: left.last_good,
+        watermark: watermark.and_then(|watermark| instant(Stamp(watermark))),
+        review: left.review,
+        quarantined: left.quarantined,
+        queue: has_queue(bridge).then_some(left.queue),
+    }
+}
+
+fn has_queue(bridge: &BridgeSettings) -> bool {
+    !matches!(bridge.remote, RemoteSettings::ContactList(_))
 }
 
 fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>) -> Status {
@@ -192,10 +228,7 @@ fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>)
         links: left.links,
         review: left.review,
         quarantined: left.quarantined,
-        queue: match bridge.remote {
-            RemoteSettings::ContactList(_) => None,
-            _ => Some(left.queue),
-        },
+        queue: has_queue(bridge).then_some(left.queue),
         lease: holder.map(|holder| Lease {
             pid: holder.pid,
             since: holder.since.map(text),

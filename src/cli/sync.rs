@@ -11,14 +11,14 @@ use super::logging::{complain, warn_of};
 use super::output::Output;
 use super::progress::{Progress, Watching};
 use super::world::RealWorld;
-use super::{project, status};
+use super::{project, status, through};
 use crate::config::{BridgeSettings, Settings};
 use crate::local::Local;
-use crate::model::{Error, ErrorKind, Result, Stamp, World};
+use crate::model::{Error, ErrorKind, Result, Signal, Stamp, World};
 use crate::remote::Remote;
-use crate::state::{Batch, StateStore};
+use crate::state::{AnyStore, Batch, StateStore};
 use crate::sync::{
-    BridgeReport, Counts, Facts, Finished, Memory, Outcome, PlanItem, RunOptions, put_facts,
+    BridgeReport, Counts, Facts, Finished, Memory, Outcome, PlanItem, RunOptions, Watch, put_facts,
 };
 
 /// The document that `sync` prints.
@@ -52,6 +52,15 @@ pub struct Pass {
     pub report: BridgeReport,
     /// What a dry run would do.
     pub plan: Vec<PlanItem>,
+}
+
+impl Pass {
+    fn of(report: BridgeReport) -> Self {
+        Self {
+            report,
+            plan: Vec::new(),
+        }
+    }
 }
 
 /// One pass of each chosen bridge, dry or not, in order. Each is handed to `take`; what went wrong is told on stderr.
@@ -96,13 +105,7 @@ pub async fn passes(
                         world.now(),
                     );
                 }
-                (
-                    Pass {
-                        report,
-                        plan: Vec::new(),
-                    },
-                    Some(error),
-                )
+                (Pass::of(report), Some(error))
             }
         };
         if let Some(error) = &error {
@@ -140,7 +143,7 @@ async fn prepare<'s>(
     Ok((ready, options))
 }
 
-/// One pass of one bridge. It always gives a report.
+/// One pass of one bridge. It always gives a report. Where `contactbridge run` holds the bridge, the pass is made there.
 pub async fn one(
     settings: &BridgeSettings,
     mut bridge: Bridge<'_>,
@@ -149,19 +152,23 @@ pub async fn one(
     shows_progress: bool,
 ) -> (Pass, Option<Error>) {
     let name = &settings.name;
+    let ended = |error: Error| {
+        let report = failed(name, &error);
+        (Pass::of(report), Some(error))
+    };
     if let Some(signal) = world.interrupted() {
-        let error = Error::new(
-            ErrorKind::Interrupted(signal),
-            "E-INTERRUPTED",
-            format!("Bridge `{name}` was not started"),
-        );
-        return (
-            Pass {
-                report: failed(name, &error),
-                plan: Vec::new(),
-            },
-            Some(error),
-        );
+        return ended(not_started(name, signal));
+    }
+    if !options.dry {
+        match through::pass(&bridge.location, name, options, world, shows_progress).await {
+            Ok(None) => {}
+            Ok(Some((report, error))) => {
+                say_what_happened(&report);
+                warn_if_many(settings, &report);
+                return (Pass::of(report), error);
+            }
+            Err(error) => return ended(error),
+        }
     }
     let store = match bridge.open_store().await {
         Ok((store, _)) => store,
@@ -171,46 +178,19 @@ pub async fn one(
             if error.kind() != ErrorKind::Busy && !options.dry {
                 status::leave(&bridge.location, &report, None, world.now());
             }
-            return (
-                Pass {
-                    report,
-                    plan: Vec::new(),
-                },
-                Some(error),
-            );
+            return (Pass::of(report), Some(error));
         }
     };
-    recall_habit(&bridge, &store).await;
-    tracing::info!(bridge = name, dry = options.dry, "the pass begins");
     let progress = Progress::start(shows_progress, name);
     let watch = Watching::new(&progress, name);
-    let ran = std::panic::AssertUnwindSafe(async { bridge.pass(&store, &watch, options).await })
-        .catch_unwind()
-        .await;
+    let (finished, kept) = with_store(&mut bridge, &store, options, &watch).await;
     drop(progress);
-    let finished = ran.unwrap_or_else(|_| {
-        let error = Error::unexpected(
-            "E-PANIC",
-            format!(
-                "Bridge `{name}`: a broken invariant ended this pass; the line above says where"
-            ),
-        );
-        Finished {
-            report: failed(name, &error),
-            error: Some(error),
-            plan: Vec::new(),
-        }
-    });
     let Finished {
         mut report,
         mut error,
         plan,
     } = finished;
     say_what_happened(&report);
-    let kept = kept(&store).await;
-    if !options.dry {
-        keep_habit(&bridge, &store).await;
-    }
     if let Err(late) = store.close() {
         // What the engine waited for is durable; this says that the store could not be left in order.
         if error.is_none() {
@@ -220,15 +200,62 @@ pub async fn one(
     }
     if !options.dry {
         status::leave(&bridge.location, &report, kept, world.now());
-        if report.quarantined >= u64::from(settings.limits.quarantine_loud) {
-            tracing::warn!(
-                bridge = name,
-                quarantined = report.quarantined,
-                "many records wait in quarantine: see `contactbridge quarantine list`"
-            );
-        }
+        warn_if_many(settings, &report);
     }
     (Pass { report, plan }, error)
+}
+
+/// One pass over an open store, which stays open, and what the store holds afterwards.
+pub async fn with_store(
+    bridge: &mut Bridge<'_>,
+    store: &AnyStore,
+    options: &RunOptions,
+    watch: &dyn Watch,
+) -> (Finished, Option<status::Kept>) {
+    let name = bridge.settings.name.clone();
+    recall_habit(bridge, store).await;
+    tracing::info!(bridge = name, dry = options.dry, "the pass begins");
+    let ran = std::panic::AssertUnwindSafe(async { bridge.pass(store, watch, options).await })
+        .catch_unwind()
+        .await;
+    let finished = ran.unwrap_or_else(|_| {
+        let error = Error::unexpected(
+            "E-PANIC",
+            format!(
+                "Bridge `{name}`: a broken invariant ended this pass; the line above says where"
+            ),
+        );
+        Finished {
+            report: failed(&name, &error),
+            error: Some(error),
+            plan: Vec::new(),
+        }
+    });
+    let kept = kept(store).await;
+    if !options.dry {
+        keep_habit(bridge, store).await;
+    }
+    (finished, kept)
+}
+
+/// The error of a bridge that a signal came before.
+pub fn not_started(bridge: &str, signal: Signal) -> Error {
+    Error::new(
+        ErrorKind::Interrupted(signal),
+        "E-INTERRUPTED",
+        format!("Bridge `{bridge}` was not started"),
+    )
+}
+
+/// Says loudly that quarantine fills up (hazard H-15).
+pub fn warn_if_many(settings: &BridgeSettings, report: &BridgeReport) {
+    if report.quarantined >= u64::from(settings.limits.quarantine_loud) {
+        tracing::warn!(
+            bridge = settings.name,
+            quarantined = report.quarantined,
+            "many records wait in quarantine: see `contactbridge quarantine list`"
+        );
+    }
 }
 
 /// What the state holds after a pass, for `status`.
@@ -318,7 +345,7 @@ async fn keep_habit<S: StateStore>(bridge: &Bridge<'_>, store: &S) {
 }
 
 /// The report of a bridge that did not come to run.
-fn failed(bridge: &str, error: &Error) -> BridgeReport {
+pub fn failed(bridge: &str, error: &Error) -> BridgeReport {
     BridgeReport {
         bridge: bridge.to_owned(),
         outcome: Outcome::Failed,

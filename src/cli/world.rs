@@ -4,10 +4,11 @@
 #![allow(clippy::disallowed_methods)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 
 use super::exit::Exit;
 use crate::model::{Error, Result, Signal, World};
@@ -16,15 +17,12 @@ use crate::model::{Error, Result, Signal, World};
 /// `NAME`, or `NAME:n` for its n-th visit; `*:n` counts the visits of all checkpoints.
 pub const CRASH_VARIABLE: &str = "CONTACTBRIDGE_CRASH_AT";
 
-const NONE: i32 = 0;
-const INTERRUPT: i32 = 1;
-const TERMINATE: i32 = 2;
-
 /// The production [`World`]. Clones share the signals that were seen.
 #[derive(Clone)]
 pub struct RealWorld {
     started: Instant,
-    signal: Arc<AtomicI32>,
+    signal: Arc<watch::Sender<Option<Signal>>>,
+    asked: Arc<watch::Sender<Option<Signal>>>,
     crash: Option<Arc<CrashPoint>>,
 }
 
@@ -38,7 +36,8 @@ impl RealWorld {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            signal: Arc::new(AtomicI32::new(NONE)),
+            signal: Arc::default(),
+            asked: Arc::default(),
             crash: std::env::var(CRASH_VARIABLE)
                 .ok()
                 .and_then(|text| CrashPoint::parse(&text))
@@ -54,8 +53,8 @@ impl RealWorld {
         {
             use tokio::signal::unix::{SignalKind, signal};
             for (kind, number) in [
-                (SignalKind::interrupt(), INTERRUPT),
-                (SignalKind::terminate(), TERMINATE),
+                (SignalKind::interrupt(), Signal::Interrupt),
+                (SignalKind::terminate(), Signal::Terminate),
             ] {
                 let mut stream = signal(kind).map_err(|error| {
                     Error::unexpected("E-SIGNAL", "Signals can't be listened to").caused_by(error)
@@ -73,11 +72,35 @@ impl RealWorld {
             let seen = Arc::clone(&self.signal);
             tokio::spawn(async move {
                 while tokio::signal::ctrl_c().await.is_ok() {
-                    heed(&seen, INTERRUPT);
+                    heed(&seen, Signal::Interrupt);
                 }
             });
         }
         Ok(())
+    }
+
+    /// The same world for one of several passes that go on beside each other: it can be asked to stop for itself.
+    pub fn apart(&self) -> Self {
+        Self {
+            asked: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Asks the passes of this world and its clones to stop at the next safe point, or takes that back.
+    pub fn ask_to_stop(&self, signal: Option<Signal>) {
+        self.asked.send_replace(signal);
+    }
+
+    /// Comes back once the process was signalled to stop.
+    pub async fn signalled(&self) -> Signal {
+        let mut seen = self.signal.subscribe();
+        let signal = seen.wait_for(Option::is_some).await;
+        // The sender lives as long as this.
+        signal
+            .ok()
+            .and_then(|found| *found)
+            .unwrap_or(Signal::Terminate)
     }
 }
 
@@ -87,20 +110,11 @@ impl Default for RealWorld {
     }
 }
 
-fn heed(seen: &AtomicI32, number: i32) {
-    if seen.swap(number, Ordering::SeqCst) == NONE {
+fn heed(seen: &watch::Sender<Option<Signal>>, signal: Signal) {
+    if seen.send_replace(Some(signal)).is_none() {
         tracing::warn!("stopping at the next safe point; the same signal again ends this at once");
     } else {
-        let signal = to_signal(number).unwrap_or(Signal::Interrupt);
         std::process::exit(i32::from(Exit::Interrupted(signal).code()));
-    }
-}
-
-fn to_signal(number: i32) -> Option<Signal> {
-    match number {
-        INTERRUPT => Some(Signal::Interrupt),
-        TERMINATE => Some(Signal::Terminate),
-        _ => None,
     }
 }
 
@@ -149,7 +163,8 @@ impl World for RealWorld {
     }
 
     fn interrupted(&self) -> Option<Signal> {
-        to_signal(self.signal.load(Ordering::SeqCst))
+        let signalled = *self.signal.borrow();
+        signalled.or(*self.asked.borrow())
     }
 }
 
@@ -207,7 +222,26 @@ mod tests {
     fn signals_are_told_apart() {
         let world = RealWorld::new();
         assert_eq!(world.interrupted(), None);
-        world.signal.store(TERMINATE, Ordering::SeqCst);
-        assert_eq!(world.clone().interrupted(), Some(Signal::Terminate));
+        let (one, other) = (world.apart(), world.apart());
+        one.ask_to_stop(Some(Signal::Interrupt));
+        assert_eq!(one.clone().interrupted(), Some(Signal::Interrupt));
+        assert_eq!((other.interrupted(), world.interrupted()), (None, None));
+        one.ask_to_stop(None);
+        assert_eq!(one.interrupted(), None);
+        world.signal.send_replace(Some(Signal::Terminate));
+        for world in [&world, &world.clone(), &one, &other] {
+            assert_eq!(world.interrupted(), Some(Signal::Terminate));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_signal_is_waited_for() {
+        let world = RealWorld::new();
+        let (waits, seen) = (world.apart(), world.signal.clone());
+        let waiting = tokio::spawn(async move { waits.signalled().await });
+        seen.send_replace(Some(Signal::Interrupt));
+        assert_eq!(waiting.await.unwrap(), Signal::Interrupt);
+        // Also by whoever comes later.
+        assert_eq!(world.signalled().await, Signal::Interrupt);
     }
 }

@@ -19,8 +19,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Held until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct StoreLock {
-    _file: File,
+    file: File,
 }
+
+/// The line by which a holder says that it does not end by itself.
+const STAYS: &str = "run";
 
 /// Who holds a lock, as far as its file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,34 @@ pub struct Holder {
     pub pid: Option<u32>,
     /// When it took the lock.
     pub since: Option<DateTime<Utc>>,
+    /// It is `contactbridge run`, which does not end by itself.
+    pub stays: bool,
+}
+
+impl Holder {
+    /// Who it is, and what to do about it, as the end of a sentence about `bridge`.
+    pub fn told(&self, bridge: &str, now: DateTime<Utc>) -> String {
+        let who = match (self.pid, self.since) {
+            (Some(pid), Some(since)) => {
+                let (since, now) = (since.with_timezone(&Local), now.with_timezone(&Local));
+                let format = if since.date_naive() == now.date_naive() {
+                    "%H:%M"
+                } else {
+                    "%Y-%m-%d %H:%M"
+                };
+                format!(" (pid {pid}, since {})", since.format(format))
+            }
+            (Some(pid), None) => format!(" (pid {pid})"),
+            _ => String::new(),
+        };
+        if self.stays {
+            format!(
+                "Bridge `{bridge}`: `contactbridge run`{who} holds the lock. Stop it, give this command, and start it again"
+            )
+        } else {
+            format!("Bridge `{bridge}`: another run{who} holds the lock. Wait for it to end")
+        }
+    }
 }
 
 impl StoreLock {
@@ -58,7 +89,12 @@ impl StoreLock {
             .and_then(|()| file.rewind())
             .and_then(|()| write!(file, "{}\n{}\n", std::process::id(), now.to_rfc3339()))
             .map_err(|cause| files::failed("write", path, cause))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// Says in the file that this holder stays: whoever meets the lock need not wait for it.
+    pub(super) fn say_that_it_stays(&self) -> std::io::Result<()> {
+        writeln!(&self.file, "{STAYS}")
     }
 }
 
@@ -87,27 +123,15 @@ fn read(file: &mut File) -> Holder {
             .next()
             .and_then(|line| DateTime::parse_from_rfc3339(line).ok())
             .map(|since| since.to_utc()),
+        stays: lines.next() == Some(STAYS),
     }
 }
 
 fn held(holder: &Holder, bridge: &str, now: DateTime<Utc>) -> Error {
-    let who = match (holder.pid, holder.since) {
-        (Some(pid), Some(since)) => {
-            let (since, now) = (since.with_timezone(&Local), now.with_timezone(&Local));
-            let format = if since.date_naive() == now.date_naive() {
-                "%H:%M"
-            } else {
-                "%Y-%m-%d %H:%M"
-            };
-            format!(" (pid {pid}, since {})", since.format(format))
-        }
-        (Some(pid), None) => format!(" (pid {pid})"),
-        _ => String::new(),
-    };
     Error::new(
         crate::model::ErrorKind::Busy,
         "E-STATE-LOCKED",
-        format!("Bridge `{bridge}`: another run{who} holds the lock. Wait for it to end"),
+        holder.told(bridge, now),
     )
 }
 
@@ -143,9 +167,18 @@ mod tests {
             holder(&path).unwrap(),
             Some(Holder {
                 pid: Some(pid),
-                since: Some(start)
+                since: Some(start),
+                stays: false
             })
         );
+        lock.say_that_it_stays().unwrap();
+        assert!(holder(&path).unwrap().is_some_and(|holder| holder.stays));
+        let error = StoreLock::take(&path, "members", soon).unwrap_err();
+        assert!(
+            error.message().contains("`contactbridge run` (pid"),
+            "{error}"
+        );
+        assert!(error.message().contains("Stop it"), "{error}");
 
         drop(lock);
         assert_eq!(holder(&path).unwrap(), None);

@@ -29,7 +29,7 @@ pub use memory::MemoryStore;
 pub use moving::{Move, Moved};
 pub use open::{
     AnyStore, DEFAULT_FREE_BYTES_MIN, StateLimits, exists, holder, leave_status, open, read_status,
-    set_aside,
+    set_aside, take_seat,
 };
 pub use overlay::Overlay;
 pub use second::Second;

@@ -13,7 +13,7 @@ use super::{
     Batch, Durable, MemoryStore, SledStore, SqliteStore, StateLocation, StateStore, Table,
 };
 use super::{fault, files};
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorKind, Result};
 
 /// The form of what is stored; a higher number is refused by older programs (H-75).
 const SCHEMA: u32 = 1;
@@ -60,6 +60,14 @@ pub enum AnyStore {
 }
 
 impl AnyStore {
+    /// Says in the lock that this holder stays (`contactbridge run`), for whoever meets it.
+    pub fn say_that_it_stays(&self) {
+        if let Self::Sled(_, lock) | Self::Sqlite(_, lock) = self {
+            // Without it the message of others is less helpful, and nothing else.
+            let _ = lock.say_that_it_stays();
+        }
+    }
+
     /// Waits until everything that was committed is durable, ends the store and gives the lock back.
     pub fn close(self) -> Result<()> {
         match self {
@@ -358,8 +366,31 @@ fn engine_files(location: &StateLocation, bridge: &str) -> Result<Vec<PathBuf>> 
     Ok(files)
 }
 
-fn take_lock(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Result<StoreLock> {
+/// Takes the lock of `contactbridge run` itself, of which there is one at a state directory: the file `name` in it.
+/// `E-RUN-LOCKED` (exit 6) where another has it.
+pub fn take_seat(location: &StateLocation, name: &str, now: DateTime<Utc>) -> Result<StoreLock> {
     let directory = location.directory()?;
+    ensure_no_file(directory)?;
+    files::private_directory(directory)?;
+    let path = directory.join(name);
+    StoreLock::take(&path, name, now).map_err(|error| {
+        if error.kind() != ErrorKind::Busy {
+            return error;
+        }
+        let pid = lock::holder(&path).ok().flatten().and_then(|holder| holder.pid);
+        let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        Error::new(
+            ErrorKind::Busy,
+            "E-RUN-LOCKED",
+            format!(
+                "Another `contactbridge run`{who} keeps the bridges whose state lies in {}. There can be one",
+                directory.display()
+            ),
+        )
+    })
+}
+
+fn ensure_no_file(directory: &Path) -> Result<()> {
     if directory.is_file() {
         return Err(Error::config(
             "E-STATE-PATH",
@@ -369,6 +400,12 @@ fn take_lock(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Resu
             ),
         ));
     }
+    Ok(())
+}
+
+fn take_lock(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Result<StoreLock> {
+    let directory = location.directory()?;
+    ensure_no_file(directory)?;
     let path = location.beside(bridge, "lock")?;
     files::private_directory(directory)?;
     if let (StateLocation::Sled(_), Some(own)) = (location, path.parent()) {

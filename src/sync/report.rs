@@ -1,11 +1,11 @@
 //! What a run says about itself: the shapes that `sync --format json` prints (user contract, section 3).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::ErrorKind;
 
 /// Counts of one direction. `read` is always the sum of the five others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Records read on the side that this direction starts from.
     pub read: u64,
@@ -22,7 +22,7 @@ pub struct Counts {
 }
 
 /// How a pass of a bridge ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Clean.
@@ -36,7 +36,7 @@ pub enum Outcome {
 }
 
 /// The guards, by the names that the report shows and `--accept` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Guard {
     /// More deletions than `max_deletes`.
@@ -74,7 +74,7 @@ impl Guard {
 }
 
 /// One bridge's part of the document that `sync` prints.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BridgeReport {
     /// The bridge's name.
     pub bridge: String,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the stacks of other make that the tests use into target/foreign: zeep (Python), soap and oidc-provider (Node).
+# Installs the stacks of other make that the tests use into target/foreign: zeep and prometheus_client (Python), soap and oidc-provider (Node).
 # Does nothing when they are there already. Needs python3 with venv, node and npm, and the package indexes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -20,11 +20,11 @@ fresh() {
     [[ -f $place/$name.stamp ]] && cat "$@" | cmp -s - "$place/$name.stamp"
 }
 
-if ! fresh python requirements.txt || ! "$place/venv/bin/python" -c 'import zeep' 2>/dev/null; then
+if ! fresh python requirements.txt || ! "$place/venv/bin/python" -c 'import zeep, prometheus_client' 2>/dev/null; then
     rm -rf "$place/venv" "$place/python.stamp"
     python3 -m venv "$place/venv"
     "$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.txt
-    "$place/venv/bin/python" -c 'import zeep'
+    "$place/venv/bin/python" -c 'import zeep, prometheus_client'
     cat requirements.txt >"$place/python.stamp"
 fi
 

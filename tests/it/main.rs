@@ -14,6 +14,7 @@
 //! - `guards`: what stops a run before anything is written
 //! - `kill`: runs that are killed at random moments
 //! - `messages`: bridges of Data Sync, receiving and sending
+//! - `run`: the service that stays: schedules, commands that it answers, signals, pages
 //! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `shadow`: bridges to a service that queues what changed
@@ -33,6 +34,7 @@ mod foreign_sync;
 mod guards;
 mod kill;
 mod messages;
+mod run;
 mod servers;
 mod shadow;
 mod simulator;

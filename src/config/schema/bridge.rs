@@ -188,7 +188,7 @@ fn bridge() -> Json {
             ),
             (
                 "schedule",
-                json!({ "type": "string", "description": "A cron line of five fields, or every 15m; only `run` reads it" }),
+                json!({ "type": "string", "description": "A cron line of five fields in the zone of the remote (or CRON_TZ=Europe/Berlin before it), or every 15m; only `run` reads it" }),
             ),
             (
                 "enabled",

@@ -5,11 +5,12 @@ use std::process::Stdio;
 
 use crate::support::{Binary, Setup};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "init",
     "check",
     "plan",
     "sync",
+    "run",
     "status",
     "reseed",
     "review",
@@ -109,7 +110,7 @@ fn completions_name_the_commands_for_each_shell() {
 #[test]
 fn commands_of_later_versions_say_so_and_exit_2() {
     let (_directory, binary) = anywhere();
-    for line in ["run", "simulate data-sync", "demo --kind data-sync"] {
+    for line in ["simulate data-sync", "demo --kind data-sync"] {
         binary.line(line).exits(2).complains("not in this version");
     }
 }
@@ -137,9 +138,9 @@ fn a_reader_that_goes_away_hears_no_panic() {
 #[test]
 fn a_failure_is_one_json_object_a_line_where_that_is_asked_for() {
     let (_directory, binary) = anywhere();
-    let ran = binary.line("run --log-format json").exits(2);
+    let ran = binary.line("status --log-format json").exits(2);
     let event: serde_json::Value = serde_json::from_str(ran.stderr.trim_end()).expect("one object");
-    assert_eq!(event["code"], "E-VERSION");
+    assert_eq!(event["code"], "E-CFG-READ");
     assert_eq!(event["level"], "ERROR");
 }
 

@@ -4,9 +4,11 @@
 //! - `flow`: first fill, every reason, deletions, children, races
 //! - `trouble`: services that fail, poisoned customers, guards, lost states
 //! - `kill`: runs that die, at random and at each checkpoint
+//! - `service`: under `contactbridge run`
 
 mod flow;
 mod kill;
+mod service;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! The stacks of other make that `tests/foreign/setup.sh` installs, and the CRM and the issuer of tokens that two of them serve.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -39,6 +39,29 @@ pub fn zeep() -> Option<Command> {
     )?;
     command.arg(file("tests/foreign/client.py"));
     Some(command)
+}
+
+/// The samples of a page of metrics, as Prometheus' own Python library reads them; `None` where it is not installed.
+#[track_caller]
+pub fn metrics_of_other_make(page: &str) -> Option<Value> {
+    let mut child = stack(
+        "the Python prometheus_client",
+        file("target/foreign/venv/bin/python"),
+        file("target/foreign/python.stamp"),
+    )?
+    .arg(file("tests/foreign/metrics.py"))
+    .stdin(Stdio::piped())
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .expect("python starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(page.as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{page}");
+    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
 /// A ContactList CRM served by the npm package `soap`, in SOAP 1.1 and 1.2, with dates in UTC. It ends when dropped.

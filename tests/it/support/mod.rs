@@ -7,9 +7,11 @@ mod project;
 mod quiet;
 #[path = "../../servers/fresh.rs"]
 mod servers;
+mod service;
 
 pub use binary::{Binary, Ran};
-pub use foreign::{ForeignCrm, ForeignIssuer, zeep};
+pub use foreign::{ForeignCrm, ForeignIssuer, metrics_of_other_make, zeep};
 pub use http::{HttpAnswer, http};
 pub use project::{MAPPING, Project, Setup};
 pub use servers::Server;
+pub use service::{Service, eventually};
