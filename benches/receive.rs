@@ -98,7 +98,7 @@ async fn measure(engine: &str, connections: usize, messages: usize) {
     let receiver = Receiver::bind(
         &settings,
         ReceiveLimits::from_settings(&limits),
-        TokenKey::from_state_key(&[7; 32]),
+        TokenKey::of(&Vault::new(&[7; 32])),
         Arc::new(group),
         Arc::new(world.clone()),
     )

@@ -87,14 +87,15 @@ impl<'s> Bridge<'s> {
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
         let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
-        Self::assemble(settings, bridge, mapping, vault, world, purpose)
+        let second = mapping_of(bridge, Object::Transaction)?;
+        Self::assemble(settings, bridge, (mapping, second), vault, world, purpose)
     }
 
-    /// As [`Bridge::prepare`], with a mapping and a key that were read before.
+    /// As [`Bridge::prepare`], with mappings (of both objects) and a key that were read before.
     pub fn assemble(
         settings: &Settings,
         bridge: &'s BridgeSettings,
-        mapping: Mapping,
+        (mapping, second): (Mapping, Option<Mapping>),
         vault: Vault,
         world: &RealWorld,
         purpose: Purpose,
@@ -114,7 +115,9 @@ impl<'s> Bridge<'s> {
             mapping,
             key_file: settings.state_key.is_none(),
             local,
-            second: SecondObject::prepare(bridge, &vault)?,
+            second: second
+                .map(|mapping| SecondObject::new(bridge, mapping, &vault))
+                .transpose()?,
             vault,
             world: world.clone(),
             purpose,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::bridge::{Parts, mapping_of};
+use super::bridge::Parts;
 use super::world::RealWorld;
 use crate::config::{BridgeSettings, DataSyncSettings, Order};
 use crate::local::AnyLocal;
@@ -72,11 +72,8 @@ impl DataSync {
 }
 
 impl SecondObject {
-    /// The second object of a bridge that has one.
-    pub fn prepare(bridge: &BridgeSettings, vault: &Vault) -> Result<Option<Self>> {
-        let Some(mapping) = mapping_of(bridge, Object::Transaction)? else {
-            return Ok(None);
-        };
+    /// The second object of a bridge, with its mapping.
+    pub fn new(bridge: &BridgeSettings, mapping: Mapping, vault: &Vault) -> Result<Self> {
         let name = format!("{}/transactions", bridge.name);
         let local = AnyLocal::open(
             &bridge.database,
@@ -85,11 +82,11 @@ impl SecondObject {
             vault.clone(),
             bridge.limits.lock_wait,
         )?;
-        Ok(Some(Self {
+        Ok(Self {
             name,
             mapping,
             local,
-        }))
+        })
     }
 }
 

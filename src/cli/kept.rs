@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeZone, Utc};
 
 use super::bridge::{Bridge, Purpose};
 use super::project::state_location;
+use super::reception::Mailbox;
 use super::world::RealWorld;
 use super::{held, status, sync};
 use crate::config::{BridgeSettings, Settings};
@@ -22,21 +23,33 @@ pub struct KeptBridge {
     settings: Arc<Settings>,
     name: String,
     location: StateLocation,
-    mapping: Mapping,
+    mappings: (Mapping, Option<Mapping>),
     vault: Vault,
     world: RealWorld,
+    mailbox: Option<Mailbox>,
 }
 
 impl KeptBridge {
     /// From a bridge that was prepared and found in order.
-    pub fn new(settings: &Arc<Settings>, prepared: &Bridge<'_>, world: &RealWorld) -> Self {
+    /// `mailbox`: where what is posted to it finds its store.
+    pub fn new(
+        settings: &Arc<Settings>,
+        prepared: &Bridge<'_>,
+        world: &RealWorld,
+        mailbox: Option<Mailbox>,
+    ) -> Self {
+        let second = prepared.second.as_ref();
         Self {
             settings: Arc::clone(settings),
             name: prepared.settings.name.clone(),
             location: state_location(settings),
-            mapping: prepared.mapping.clone(),
+            mappings: (
+                prepared.mapping.clone(),
+                second.map(|second| second.mapping.clone()),
+            ),
             vault: prepared.vault.clone(),
             world: world.apart(),
+            mailbox,
         }
     }
 
@@ -49,13 +62,16 @@ impl KeptBridge {
         let mut bridge = Bridge::assemble(
             &self.settings,
             self.bridge()?,
-            self.mapping.clone(),
+            self.mappings.clone(),
             self.vault.clone(),
             &self.world,
             Purpose::Run,
         )?;
         // Holds the mapping's columns against the table, as `sync` does before anything else.
         bridge.local.position().await?;
+        if let Some(second) = &mut bridge.second {
+            second.local.position().await?;
+        }
         Ok(bridge)
     }
 
@@ -68,32 +84,43 @@ impl KeptBridge {
 }
 
 impl Work for KeptBridge {
-    type Store = AnyStore;
+    type Store = Arc<AnyStore>;
     type World = RealWorld;
 
     fn world(&self) -> &RealWorld {
         &self.world
     }
 
-    async fn open(&self) -> Result<AnyStore> {
+    async fn open(&self) -> Result<Arc<AnyStore>> {
         let bridge = Bridge::assemble(
             &self.settings,
             self.bridge()?,
-            self.mapping.clone(),
+            self.mappings.clone(),
             self.vault.clone(),
             &self.world,
             Purpose::Run,
         )?;
         let (store, _) = bridge.open_store().await?;
         store.say_that_it_stays();
+        let store = Arc::new(store);
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.open(&store).await?;
+        }
         Ok(store)
     }
 
-    fn close(&self, store: AnyStore) -> Result<()> {
-        store.close()
+    fn close(&self, store: Arc<AnyStore>) -> Result<()> {
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.close();
+        }
+        match Arc::into_inner(store) {
+            Some(store) => store.close(),
+            // A message is being kept; who keeps it lets go of the store last.
+            None => Ok(()),
+        }
     }
 
-    async fn pass(&self, store: &AnyStore, options: &RunOptions, watch: &dyn Watch) -> Passed {
+    async fn pass(&self, store: &Arc<AnyStore>, options: &RunOptions, watch: &dyn Watch) -> Passed {
         let mut bridge = match self.assemble().await {
             Ok(bridge) => bridge,
             Err(error) => return self.failed(error),
@@ -117,7 +144,7 @@ impl Work for KeptBridge {
         }
     }
 
-    async fn answer(&self, store: &AnyStore, question: Question) -> Result<Answer> {
+    async fn answer(&self, store: &Arc<AnyStore>, question: Question) -> Result<Answer> {
         held::answer(&self.location, &self.name, &self.vault, store, question).await
     }
 

@@ -22,6 +22,7 @@ mod plan;
 mod progress;
 mod project;
 mod quarantine;
+mod reception;
 mod reseed;
 mod review;
 mod run;

@@ -14,6 +14,7 @@ use super::bridge::{Bridge, Purpose};
 use super::exit::Exit;
 use super::kept::KeptBridge;
 use super::logging::{complain, warn_of};
+use super::reception::Reception;
 use super::world::RealWorld;
 use super::{project, status};
 use crate::config::{BridgeSettings, Settings};
@@ -43,7 +44,7 @@ pub async fn run(global: &Global) -> Result<Exit> {
     let location = project::state_location(&settings);
     let mut seat = Seat::take(&location, world.now())?;
     world.heed_signals()?;
-    let Some(kept) = prepare(&settings, &enabled, &world).await else {
+    let Some(kept) = prepare(&settings, &enabled, &world).await? else {
         return Ok(Exit::Config);
     };
     let pages = match settings.http {
@@ -57,9 +58,11 @@ pub async fn run(global: &Global) -> Result<Exit> {
     let (stop, stopped) = watch::channel(None);
     let mut desk = Desk::new();
     let mut threads = Vec::new();
-    for (bridge, kept) in enabled.iter().zip(kept) {
+    let mut receptions = Vec::new();
+    for (bridge, (kept, reception)) in enabled.iter().zip(kept) {
         metrics.expect(&bridge.name);
         let (sender, orders) = mpsc::unbounded_channel();
+        receptions.extend(reception.map(|reception| (reception, sender.clone())));
         desk.insert(bridge.name.clone(), sender);
         let about = Kept {
             bridge: bridge.name.clone(),
@@ -79,6 +82,10 @@ pub async fn run(global: &Global) -> Result<Exit> {
     for thread in &mut threads {
         thread.begun().await;
     }
+    let receivers: Vec<_> = receptions
+        .into_iter()
+        .map(|(reception, orders)| reception.serve(orders, stopped.clone()))
+        .collect();
     if let Some(pages) = pages {
         tracing::info!(target: crate::service::LOG, "the pages are at http://{}/", pages.address());
         let (for_status, for_now) = (Arc::clone(&settings), world.clone());
@@ -95,7 +102,7 @@ pub async fn run(global: &Global) -> Result<Exit> {
     let signal = world.signalled().await;
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.send_replace(Some(signal));
-    wait(threads, &world).await;
+    wait(threads, receivers, &world).await;
     drop(seat);
     tracing::info!(target: crate::service::LOG, "contactbridge has ended");
     Ok(Exit::Clean)
@@ -106,7 +113,7 @@ async fn prepare(
     settings: &Arc<Settings>,
     enabled: &[&BridgeSettings],
     world: &RealWorld,
-) -> Option<Vec<KeptBridge>> {
+) -> Result<Option<Vec<(KeptBridge, Option<Reception>)>>> {
     let mut kept = Vec::new();
     let mut is_wrong = false;
     for bridge in enabled {
@@ -121,7 +128,15 @@ async fn prepare(
                         warn_of(&error);
                     }
                 }
-                kept.push(KeptBridge::new(settings, &prepared, world));
+                if is_wrong {
+                    continue;
+                }
+                let reception = Reception::bind(bridge, &prepared.vault, world).await?;
+                let mailbox = reception
+                    .as_ref()
+                    .map(|reception| reception.mailbox.clone());
+                let bridge = KeptBridge::new(settings, &prepared, world, mailbox);
+                kept.push((bridge, reception));
             }
             Err(error) => {
                 complain(&error);
@@ -129,7 +144,7 @@ async fn prepare(
             }
         }
     }
-    (!is_wrong).then_some(kept)
+    Ok((!is_wrong).then_some(kept))
 }
 
 fn standing(bridge: &BridgeSettings) -> Standing {
@@ -206,8 +221,15 @@ impl Thread {
     }
 }
 
-async fn wait(threads: Vec<Thread>, world: &RealWorld) {
+async fn wait(
+    threads: Vec<Thread>,
+    receivers: Vec<tokio::task::JoinHandle<()>>,
+    world: &RealWorld,
+) {
     let all = async {
+        for receiver in receivers {
+            let _ = receiver.await;
+        }
         for thread in threads {
             let _ = thread.ended.await;
             let _ = thread.thread.join();

@@ -55,7 +55,7 @@ async fn receiver(
     };
     let kept = Arc::new(Kept::default());
     let limits = ReceiveLimits::from_settings(&Limits::default());
-    let key = TokenKey::from_state_key(&[1; 32]);
+    let key = TokenKey::of(&Vault::new(&[1; 32]));
     let receiver = Receiver::bind(
         &settings,
         limits,

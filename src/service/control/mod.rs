@@ -15,5 +15,5 @@ mod wire;
 pub use ask::{Asked, Line, PassNews, find};
 pub use place::{Place, Seat};
 pub use serve::{Desk, serve};
-pub use wire::{Answer, Fault, Question};
-pub(super) use wire::{Order, Reply, Told};
+pub use wire::{Answer, Fault, Order, Question};
+pub(super) use wire::{Reply, Told};

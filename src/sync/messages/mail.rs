@@ -8,8 +8,8 @@
 //! `d` digests of what was sorted, `e` the same in the order of arrival, `f` the newest uniqueId of each record, `g` messages of
 //! records that wait for a person, `h` arrivals, `i` sorted messages.
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use crate::local::Local;
 use crate::model::{BadRecord, RemoteId, Result, Vault, World};
@@ -43,9 +43,9 @@ const GROUP_BYTES: usize = 4 << 20;
 /// beginning of its next job; that many lie between the two only where it sent them to somebody else.
 const DEFAULT_REMEMBERED: u64 = 100_000;
 
-/// Takes messages into the inbox of a store. One at a time for each store, beside whatever run is under way.
+/// Takes messages into the inbox of a store, beside whatever run is under way. There must be one for each open store.
 pub struct Keeper {
-    newest: Cell<u64>,
+    newest: Mutex<u64>,
 }
 
 impl Keeper {
@@ -56,7 +56,7 @@ impl Keeper {
             None => 0,
         };
         Ok(Self {
-            newest: Cell::new(newest),
+            newest: Mutex::new(newest),
         })
     }
 
@@ -69,15 +69,17 @@ impl Keeper {
         messages: &[Message],
     ) -> Durable {
         let mut batch = Batch::new();
+        // Held until the commit is under way: commits stand in the order of their numbers.
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         for message in messages {
-            let at = self.newest.get() + 1;
-            self.newest.set(at);
+            *newest += 1;
+            let at = *newest;
             let mut nonce = [0; 24];
             world.random(&mut nonce);
             let sealed = vault.seal(nonce, &context(at), &message.to_bytes());
             batch.put(Table::Inbox, numbered(ARRIVED, at), sealed);
         }
-        batch.put(Table::Inbox, COUNTER, self.newest.get().to_be_bytes());
+        batch.put(Table::Inbox, COUNTER, newest.to_be_bytes());
         store.commit(batch)
     }
 }

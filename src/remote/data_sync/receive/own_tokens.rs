@@ -14,6 +14,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
+use crate::model::Vault;
 use crate::remote::contactlist::Surroundings;
 
 use super::Denied;
@@ -35,10 +36,11 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 pub struct TokenKey(Zeroizing<[u8; 32]>);
 
 impl TokenKey {
-    /// Derives it from the 32-byte state key, so that it is the same after a restart.
-    pub fn from_state_key(state_key: &[u8; 32]) -> Self {
-        let key = blake3::derive_key("contactbridge 2026 data-sync tokens", state_key);
-        Self(Zeroizing::new(key))
+    /// Derives it from the state's key, so that it is the same after a restart.
+    pub fn of(vault: &Vault) -> Self {
+        let mut hasher = vault.hasher();
+        hasher.update(b"contactbridge 2026 data-sync tokens");
+        Self(Zeroizing::new(*hasher.finalize().as_bytes()))
     }
 }
 
@@ -262,7 +264,7 @@ mod tests {
             .collect();
         OwnTokens::new(
             &clients,
-            TokenKey::from_state_key(&[key; 32]),
+            TokenKey::of(&Vault::new(&[key; 32])),
             Duration::from_secs(3600),
             Duration::from_secs(60),
             Arc::clone(clock) as _,

@@ -73,7 +73,7 @@ fn limits() -> ReceiveLimits {
 fn gate(clock: &Arc<Clock>, limits: &ReceiveLimits) -> Gate {
     Gate::Own(OwnTokens::new(
         &[("orce".to_owned(), Secret::new(SECRET))],
-        TokenKey::from_state_key(&[7; 32]),
+        TokenKey::of(&Vault::new(&[7; 32])),
         limits.token_lifetime,
         limits.token_grace,
         Arc::clone(clock) as _,

@@ -455,7 +455,7 @@ impl Ours {
         };
         let (kept, clock) = (Arc::new(Kept::default()), Clock::new());
         let limits = ReceiveLimits::from_settings(&Limits::default());
-        let key = TokenKey::from_state_key(&[1; 32]);
+        let key = TokenKey::of(&Vault::new(&[1; 32]));
         let receiver = Receiver::bind(
             &settings,
             limits,

@@ -33,14 +33,14 @@ fn settings(tls: Option<(std::path::PathBuf, std::path::PathBuf)>) -> ReceiveSet
 }
 
 async fn bind(settings: &ReceiveSettings, limits: ReceiveLimits) -> Result<Receiver<Kept>> {
-    let key = TokenKey::from_state_key(&[7; 32]);
+    let key = TokenKey::of(&Vault::new(&[7; 32]));
     Receiver::bind(settings, limits, key, Arc::default(), Clock::new()).await
 }
 
 impl Running {
     async fn start(settings: &ReceiveSettings, limits: ReceiveLimits) -> Self {
         let kept = Arc::new(Kept::default());
-        let key = TokenKey::from_state_key(&[7; 32]);
+        let key = TokenKey::of(&Vault::new(&[7; 32]));
         let receiver = Receiver::bind(settings, limits, key, Arc::clone(&kept), Clock::new())
             .await
             .unwrap();
