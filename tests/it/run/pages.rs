@@ -5,9 +5,7 @@ use crate::support::{HttpAnswer, Service, eventually, http, metrics_of_other_mak
 
 #[test]
 fn the_dashboard_shows_what_status_says_and_no_value_of_a_record() {
-    let project = with_pages(setup())
-        .key("schedule: \"*/15 * * * *\"")
-        .build();
+    let project = with_pages(setup()).key("schedule: \"0 0 1 1 *\"").build();
     second_bridge(&project);
     let service = Service::start(&project.binary);
     project.line("sync").exits(0);
@@ -39,7 +37,7 @@ fn the_dashboard_shows_what_status_says_and_no_value_of_a_record() {
         "<td>members</td>",
         "<td>others</td>",
         "<td>20</td>",
-        "*/15 * * * *",
+        "0 0 1 1 *",
         &format!("process {}", service.pid()),
     ] {
         assert!(text.contains(shown), "no {shown} in {text}");
