@@ -14,3 +14,4 @@ mod switch_value;
 
 pub mod association_anywhere;
 pub mod contactlist;
+pub mod data_sync;
