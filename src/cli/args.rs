@@ -392,7 +392,7 @@ pub enum SimulateKind {
     /// ACGI Association Anywhere
     AssociationAnywhere(association_anywhere::ServeArgs),
     /// Oracle Retail Customer Engagement's "Data Sync": an application to post to, and the retail system that posts
-    DataSync(data_sync::ServeArgs),
+    DataSync(Box<data_sync::ServeArgs>),
 }
 
 #[cfg(test)]

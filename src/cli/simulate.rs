@@ -24,7 +24,7 @@ pub async fn run(kind: SimulateKind, output: Output) -> Result<Exit> {
             Ok(Exit::Clean)
         }
         SimulateKind::DataSync(args) => {
-            data_sync::serve(args, |introduction| {
+            data_sync::serve(*args, |introduction| {
                 output.report(introduction, data_sync::Introduction::text)
             })
             .await?;

@@ -58,6 +58,13 @@ impl Json {
         })
     }
 
+    /// One member of the object that a text is, without reading the others; nothing when the text is no object.
+    pub(super) fn member(text: &str, name: &str) -> Option<Self> {
+        let Members(members) = serde_json::from_str(text).ok()?;
+        let (_, value) = members.iter().find(|(have, _)| have == name)?;
+        Self::read(value.get(), DEPTH_MAX)
+    }
+
     /// A number with these digits.
     pub fn number(digits: impl fmt::Display) -> Self {
         Self::Number(digits.to_string())
@@ -351,6 +358,22 @@ mod tests {
         json.rename("c", "d");
         json.for_each_text(&mut |text| text.push('!'));
         assert_eq!(json.text("a.b.1.d"), Some("y!"));
+    }
+
+    #[test]
+    fn a_member_is_read_alone_from_an_object_that_is_whole() {
+        let text = r#"{"a":{"id":"no"},"id":7,"z":[]}"#;
+        assert_eq!(Json::member(text, "id"), Some(Json::number(7)));
+        assert_eq!(Json::member(text, "b"), None);
+        for text in [
+            "[]",
+            "\"id\"",
+            "{\"id\":7",
+            "{\"id\":7}}",
+            "{\"id\":7,\"b\":[1,}",
+        ] {
+            assert_eq!(Json::member(text, "id"), None, "{text}");
+        }
     }
 
     #[test]

@@ -94,17 +94,16 @@ impl Message {
             Action::Post => "retailTransactionId",
             _ => "customerID",
         };
-        let payload = Json::parse(&self.payload);
-        let given = match (&payload, self.kind()?) {
-            (Some(json @ Json::Object(_)), _) => json.get(key),
-            (Some(json), Action::Delete) => Some(json),
-            (None, Action::Delete) if !self.payload.is_empty() => {
-                return Some(self.payload.clone());
-            }
+        let given = match (self.kind()?, self.payload.trim_start().starts_with('{')) {
+            (_, true) => Json::member(&self.payload, key),
+            (Action::Delete, false) => match Json::parse(&self.payload) {
+                Some(json) => Some(json),
+                None => Some(Json::Text(self.payload.clone())),
+            },
             _ => None,
         };
         match given? {
-            Json::Text(text) | Json::Number(text) if !text.is_empty() => Some(text.clone()),
+            Json::Text(text) | Json::Number(text) if !text.is_empty() => Some(text),
             _ => None,
         }
     }

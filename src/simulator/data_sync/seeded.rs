@@ -178,7 +178,7 @@ impl Seeded {
         let offset = pick(&mut dice, &["+0530", "-0800", "+0000"]);
         let mut sale = Transaction::sale(&id, customer, 10_000_000 + number, cents, items);
         sale.offset(offset);
-        if self.profile == Profile::Awkward && number % 5 == 0 {
+        if self.profile == Profile::Awkward && number.is_multiple_of(5) {
             sale = sale.property("GIFT\0", "\"😀\" \\ ").with("notes", "");
         }
         sale

@@ -406,3 +406,34 @@ fn a_job_may_be_waited_for_without_async() {
     assert!(orce.run_job_blocking().is_success());
     assert_equal(&orce, &third);
 }
+
+#[tokio::test]
+async fn a_segment_job_arrives_across_jobs_that_fail() {
+    segment_job(1_000, "0.003").await;
+}
+
+#[tokio::test]
+#[ignore = "takes half a minute"]
+async fn torture_a_segment_job_of_ten_thousand_arrives() {
+    segment_job(10_000, "0.0003").await;
+}
+
+async fn segment_job(people: usize, share: &str) {
+    let options = RetailOptions {
+        people: people as u64,
+        queued: false,
+        ..RetailOptions::default()
+    };
+    let (orce, third) = both(options, ThirdOptions::default());
+    orce.switch("token=message").unwrap();
+    third.switch(&format!("lose-answer={share}")).unwrap();
+    third.switch(&format!("status=500/{share}")).unwrap();
+    assert_eq!(orce.segment_job(usize::MAX), people);
+    let reports = orce.run_jobs(100).await;
+    assert!(reports.len() > 2 && reports.last().unwrap().is_success());
+    assert_eq!(third.customers().len(), people);
+    assert_eq!(&third.customers(), orce.delivered().customers());
+    assert!(third.repeated() > 0);
+    assert_eq!(third.accepted().len(), people + third.repeated());
+    assert_eq!(third.defects(), []);
+}

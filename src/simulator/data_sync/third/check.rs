@@ -105,7 +105,6 @@ fn of_message(message: &Message) -> Vec<Defect> {
         defects.push(Defect::TypeAndAction);
         return defects;
     };
-    let payload = Json::parse(&message.payload);
     let key = match action {
         Action::Delete => "",
         Action::Create | Action::Modify => "customerID",
@@ -116,9 +115,7 @@ fn of_message(message: &Message) -> Vec<Defect> {
         Action::Delete => {
             !message.payload.is_empty() && !message.payload.starts_with(['"', '{', '['])
         }
-        _ => payload.is_some_and(|payload| {
-            matches!(payload, Json::Object(_)) && payload.text(key).is_some_and(|id| !id.is_empty())
-        }),
+        _ => matches!(Json::member(&message.payload, key), Some(Json::Text(id)) if !id.is_empty()),
     };
     if !is_right {
         defects.push(Defect::Payload);
