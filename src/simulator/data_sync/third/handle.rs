@@ -130,8 +130,13 @@ impl ThirdParty {
     }
 
     /// How many tokens were given out.
-    pub fn token_count(&self) -> u64 {
-        self.shared.lock().token_count
+    pub fn token_count(&self) -> usize {
+        self.shared.lock().scopes.len()
+    }
+
+    /// The scope that each of them was asked for with.
+    pub fn scopes(&self) -> Vec<Option<String>> {
+        self.shared.lock().scopes.clone()
     }
 
     /// How many messages came while another was still being answered: 0 for a sender that posts one at a time.
@@ -228,7 +233,7 @@ impl Shared {
             .collect();
         json!({
             "requests": service.attempts.len(),
-            "tokens": service.token_count,
+            "tokens": service.scopes.len(),
             "accepted": service.accepted.len(),
             "actions": serde_json::Map::from_iter(actions),
             "repeated": service.ledger.repeated(),

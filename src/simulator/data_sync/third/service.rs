@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::simulator::chance::{Dice, Fate, mix};
 use crate::simulator::clock::SiteClock;
+use crate::simulator::data_sync::json::quoted;
 use crate::simulator::data_sync::ledger::{Effect, Ledger};
 use crate::simulator::data_sync::message::{Action, Message};
 use crate::simulator::data_sync::operation::Operation;
@@ -66,7 +67,8 @@ pub(in crate::simulator::data_sync) struct Service {
     pub(super) accepted: Vec<Accepted>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) defects: Vec<(Defect, Option<String>)>,
-    pub(super) token_count: u64,
+    /// Of each token that was given out: the scope that was asked for.
+    pub(super) scopes: Vec<Option<String>>,
     pub(super) under_way: usize,
     pub(super) overlap_count: usize,
     tokens: HashMap<String, Issued>,
@@ -89,7 +91,7 @@ impl Service {
             accepted: Vec::new(),
             attempts: Vec::new(),
             defects: Vec::new(),
-            token_count: 0,
+            scopes: Vec::new(),
             under_way: 0,
             overlap_count: 0,
             tokens: HashMap::new(),
@@ -151,7 +153,12 @@ impl Service {
                 },
             );
         }
-        self.token_count += 1;
+        let scope = fields.get("scope");
+        if self.scopes.len() < REMEMBERED_MAX {
+            self.scopes.push(scope.cloned());
+        }
+        let echo = scope.map(|scope| format!(",\"scope\":{}", quoted(scope)));
+        let echo = echo.unwrap_or_default();
         let seconds = self.options.lifetime.as_secs();
         let rest = match self.habits.token_answer {
             TokenAnswer::Full => format!("\"token_type\":\"Bearer\",\"expires_in\":{seconds}"),
@@ -160,12 +167,13 @@ impl Service {
                 format!("\"token_type\":\"Bearer\",\"expires_in\":\"{seconds}\"")
             }
             TokenAnswer::Lower => {
-                format!(
-                    "\"expires_in\":{seconds}.0,\"token_type\":\"bearer\",\"scope\":null,\"x\":[{{}}]"
-                )
+                format!("\"expires_in\":{seconds}.0,\"token_type\":\"bearer\",\"x\":[{{}}]")
             }
         };
-        (200, format!("{{\"access_token\":\"{token}\",{rest}}}"))
+        (
+            200,
+            format!("{{\"access_token\":\"{token}\",{rest}{echo}}}"),
+        )
     }
 
     /// Whether a token is good; a use of it is counted.
