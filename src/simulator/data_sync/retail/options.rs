@@ -1,5 +1,6 @@
 //! How the retail system is set up, where it posts to, what it is like, and what may befall a message.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const DEFAULT_BATCH: usize = 100;
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where messages go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     /// DataSyncApiUrl.
     pub api_url: String,
@@ -29,6 +30,18 @@ pub struct Target {
     pub client_secret: String,
     /// Certificate authorities in PEM, beside those of the system.
     pub ca: Option<PathBuf>,
+}
+
+impl fmt::Debug for Target {
+    /// Without the secret, which may be somebody's real one.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Target")
+            .field("api_url", &self.api_url)
+            .field("token_url", &self.token_url)
+            .field("client_id", &self.client_id)
+            .field("ca", &self.ca)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How the client shows who it is when it asks for a token; the appendix does not say.
@@ -148,5 +161,27 @@ impl Default for Options {
             habits: Habits::default(),
             rules: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_shown() {
+        let target = Target {
+            api_url: "http://127.0.0.1:1/datasync".to_owned(),
+            token_url: "http://127.0.0.1:1/token".to_owned(),
+            client_id: "orce".to_owned(),
+            client_secret: "hush".to_owned(),
+            ca: None,
+        };
+        let options = Options {
+            target: Some(target),
+            ..Options::default()
+        };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("orce") && !shown.contains("hush"));
     }
 }

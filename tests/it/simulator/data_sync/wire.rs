@@ -1,6 +1,12 @@
-//! The third-party application, asked by hand over real HTTP: nothing here uses a client of ours.
+//! Each end of the simulated Data Sync before one made by hand: nothing here uses both of ours.
 
-use contactbridge::simulator::data_sync::{Defect, Operation, ThirdOptions, ThirdParty};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use contactbridge::simulator::data_sync::{
+    Customer, Defect, Layout, Operation, RetailOptions, RetailSystem, Target, ThirdOptions,
+    ThirdParty,
+};
 
 use crate::support::{HttpAnswer, http};
 
@@ -160,4 +166,79 @@ fn a_cut_connection_ends_before_or_after_the_message_is_kept() {
     );
     let statuses: Vec<Option<u16>> = third.attempts().iter().map(|one| one.status).collect();
     assert_eq!(statuses, [Some(200), None, None, Some(302)]);
+}
+
+/// Answers so many requests, each on a connection of its own, with a token; what they were.
+fn heard(listener: TcpListener, count: usize) -> std::thread::JoinHandle<Vec<String>> {
+    const ANSWER: &str = "{\"access_token\":\"t0ken\",\"token_type\":\"Bearer\",\"expires_in\":60}";
+    std::thread::spawn(move || {
+        let requests = (0..count).map(|_| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            let mut piece = [0; 64 * 1024];
+            loop {
+                let length = stream.read(&mut piece).unwrap();
+                request.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+                let whole = request.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+                    let length = head.split("content-length: ").nth(1).unwrap();
+                    length.lines().next().unwrap().parse() == Ok(body.len())
+                });
+                if whole {
+                    break;
+                }
+            }
+            let length = ANSWER.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{ANSWER}"
+            )
+            .unwrap();
+            request
+        });
+        requests.collect()
+    })
+}
+
+#[test]
+fn the_retail_system_posts_the_printed_bodies_to_the_letter() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let heard = heard(listener, 2);
+    let mut options = RetailOptions {
+        target: Some(Target {
+            api_url: format!("{base}/datasync?tenant=1"),
+            token_url: format!("{base}/oauth2/token"),
+            client_id: "demo-client".into(),
+            client_secret: "demo-secret".into(),
+            ca: None,
+        }),
+        first_unique_id: 26_764_466,
+        ..RetailOptions::default()
+    };
+    options.habits.form.layout = Layout::Printed;
+    let orce = RetailSystem::start(options).unwrap();
+    orce.with(|books| books.enable(false));
+    let names = ["<FRANCHISEE NAME> ", "<FRANCHISEE NAME>"];
+    orce.add_customer(Customer::new("2142"));
+    orce.with(|books| books.enable(true));
+    orce.update_customer("2142", |customer| {
+        customer
+            .named("Vzxcv", None, None)
+            .franchisee(2, names[0])
+            .franchisee(8, names[1])
+            .franchisee(6, names[1])
+            .franchisee(1, names[1])
+    });
+    assert!(orce.run_job_blocking().is_success());
+    let heard = heard.join().unwrap();
+    let (head, body) = heard[0].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /oauth2/token HTTP/1.1\r\n"));
+    assert!(head.contains("\r\nauthorization: Basic ZGVtby1jbGllbnQ6ZGVtby1zZWNyZXQ=\r\n"));
+    assert!(head.contains("\r\ncontent-type: application/x-www-form-urlencoded\r\n"));
+    assert_eq!(body, "grant_type=client_credentials");
+    let (head, body) = heard[1].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /datasync?tenant=1 HTTP/1.1\r\n"));
+    assert!(head.contains("\r\nauthorization: Bearer t0ken\r\n"));
+    assert!(head.contains("\r\ncontent-type: application/json\r\n"));
+    assert_eq!(body, CUSTOMER.trim_end());
 }
