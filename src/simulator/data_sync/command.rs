@@ -27,6 +27,12 @@ pub struct ServeArgs {
     /// Where to listen: a loopback address; port 0 lets the system choose
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8483")]
     pub listen: SocketAddr,
+    /// A certificate chain in PEM: speak TLS, to the control paths too
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
     /// Where messages are taken
     #[arg(long, value_name = "PATH", default_value = "/datasync", value_parser = path)]
     pub path: String,
@@ -139,6 +145,7 @@ fn options(
     }
     let third = third::Options {
         listen: args.listen,
+        tls: args.tls_certificate.clone().zip(args.tls_key.clone()),
         path: args.path.clone(),
         token_path: args.token_path.clone(),
         client_id: args.user.clone(),
@@ -230,9 +237,9 @@ impl Introduction {
         Self {
             api_url: third.api_url(),
             token_url: third.token_url(),
+            control: third.url(&options, "/control/"),
             client_id: options.client_id,
             client_secret: options.client_secret,
-            control: format!("http://{}/control/", third.address()),
             posting,
         }
     }
@@ -314,7 +321,7 @@ impl Posting {
 
 /// Runs a simulator until SIGINT or SIGTERM, after `introduce` has told the caller's reader about it.
 ///
-/// Errors: `E-SIMULATE-LISTEN`, `E-SIMULATE-FAULT`, `E-SIMULATE-TARGET`, `E-SIMULATE-SIGNAL` where signals can't be waited
+/// Errors: `E-SIMULATE-LISTEN`, `E-SIMULATE-TLS`, `E-SIMULATE-FAULT`, `E-SIMULATE-TARGET`, `E-SIMULATE-SIGNAL` where signals can't be waited
 /// for, and what `introduce` gives.
 pub async fn serve(
     args: ServeArgs,

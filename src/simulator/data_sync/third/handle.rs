@@ -16,6 +16,7 @@ use crate::simulator::data_sync::operation::Operation;
 use crate::simulator::data_sync::switch_text::Switches;
 use crate::simulator::rules::Rules;
 use crate::simulator::server::{self, Server};
+use crate::simulator::tls;
 
 use super::check::Defect;
 use super::http::{self, Shared};
@@ -41,7 +42,7 @@ pub struct ThirdParty {
 impl ThirdParty {
     /// Begins to answer.
     ///
-    /// Errors: `E-SIMULATE-LISTEN` for an address that is not loopback or that is taken.
+    /// Errors: `E-SIMULATE-LISTEN` for an address that is not loopback or that is taken, `E-SIMULATE-TLS`.
     pub fn start(options: Options) -> Result<Self> {
         Self::start_with(options, |_| Router::new())
     }
@@ -51,6 +52,7 @@ impl ThirdParty {
         options: Options,
         more: impl FnOnce(&Shared) -> Router,
     ) -> Result<Self> {
+        let tls = options.tls.as_ref().map(tls::config).transpose()?;
         let bound = server::bind(options.listen)?;
         let shared = Shared::new(Service::new(options));
         let router = Router::new()
@@ -59,23 +61,30 @@ impl ThirdParty {
         let router = more(&shared).merge(router);
         Ok(Self {
             shared,
-            server: bound.serve(router),
+            server: bound.serve_over(router, tls),
         })
     }
 
     /// Where messages are taken.
     pub fn api_url(&self) -> String {
         let service = self.shared.lock();
-        format!("http://{}{}", self.server.address, service.options.path)
+        self.url(&service.options, &service.options.path)
     }
 
     /// Where tokens are given out.
     pub fn token_url(&self) -> String {
         let service = self.shared.lock();
-        format!(
-            "http://{}{}",
-            self.server.address, service.options.token_path
-        )
+        self.url(&service.options, &service.options.token_path)
+    }
+
+    /// The address of a path.
+    pub(in crate::simulator::data_sync) fn url(&self, options: &Options, path: &str) -> String {
+        let scheme = if options.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}{path}", self.server.address)
     }
 
     /// Where it listens.

@@ -1,6 +1,7 @@
 //! How the third-party application is set up, what it is like, and what may befall a request.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::simulator::clock::Clock;
@@ -88,6 +89,8 @@ pub type Rule = rules::Rule<Operation, Fault>;
 pub struct Options {
     /// Where to listen; must be loopback. Port 0: the system chooses.
     pub listen: SocketAddr,
+    /// A certificate chain and its key, in PEM; nothing: plain http.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Where messages are taken.
     pub path: String,
     /// Where tokens are given out.
@@ -114,6 +117,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            tls: None,
             path: "/datasync".to_owned(),
             token_path: "/oauth2/v1/token".to_owned(),
             client_id: "bridge-demo".to_owned(),

@@ -42,7 +42,8 @@ fn certificates(directory: &tempfile::TempDir) -> (PathBuf, PathBuf, PathBuf) {
     let key = KeyPair::generate().expect("a key");
     let authority = params.self_signed(&key).expect("a certificate").pem();
     let issuer = Issuer::new(params, key);
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+    let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .expect("parameters");
     let key = KeyPair::generate().expect("a key");
     let certificate = params.signed_by(&key, &issuer).expect("a certificate");
     let write = |name: &str, text: String| {
@@ -193,6 +194,10 @@ async fn a_large_transaction_arrives_over_tls_1_2_from_a_known_authority_alone()
 }
 
 fn sender(third: &ThirdParty) -> Sender {
+    sender_trusting(third, None)
+}
+
+fn sender_trusting(third: &ThirdParty, ca: Option<PathBuf>) -> Sender {
     let options = third.options();
     let settings = SendSettings {
         api_url: third.api_url().parse().expect("an address"),
@@ -201,7 +206,7 @@ fn sender(third: &ThirdParty) -> Sender {
         client_secret: Secret::new(options.client_secret),
         scope: String::new(),
         batch: 100,
-        ca: None,
+        ca,
     };
     let limits = Limits {
         requests_per_second: None,
@@ -284,4 +289,28 @@ async fn the_sender_takes_nothing_but_200_for_success() {
             .expect("a switch");
         sender(&third).post(&messages[0]).await.expect(answer);
     }
+}
+
+#[tokio::test]
+async fn the_sender_posts_over_tls_to_a_known_authority_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (certificate, key, ca) = certificates(&directory);
+    let third = ThirdParty::start(ThirdOptions {
+        tls: Some((certificate, key)),
+        ..ThirdOptions::default()
+    })
+    .expect("an application");
+    // Somebody who connects and says nothing holds nobody up.
+    let _silent = std::net::TcpStream::connect(third.address()).expect("a connection");
+    let messages = messages(2);
+    let sender = sender_trusting(&third, Some(ca));
+    sender.post(&messages[0]).await.expect("exactly 200");
+    third.switch("lose-answer=#1").expect("a switch");
+    let failure = sender.post(&messages[1]).await.expect_err("no answer");
+    assert_eq!(failure.reached, Reached::Unknown);
+    assert_eq!(third.accepted().len(), 2);
+    let stranger = sender_trusting(&third, None).post(&messages[1]).await;
+    let failure = stranger.expect_err("nobody vouches for it");
+    assert_eq!(failure.reached, Reached::Nowhere);
+    assert_eq!(third.accepted().len(), 2);
 }

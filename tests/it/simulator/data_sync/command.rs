@@ -112,6 +112,10 @@ fn it_refuses_what_it_must_not_do() {
         ),
         ("--people 100001".to_owned(), "100000"),
         ("--path /control/x".to_owned(), "/control"),
+        (
+            "--tls-certificate a.pem --tls-key a.key".to_owned(),
+            "E-SIMULATE-TLS",
+        ),
         ("--post-to http://127.0.0.1:1/x".to_owned(), "--token-url"),
         (format!("{post} http://127.0.0.1:1/x"), "ORCE_CLIENT_SECRET"),
     ] {
