@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::simulator::{association_anywhere, contactlist};
+use crate::simulator::{association_anywhere, contactlist, data_sync};
 use crate::sync::Guard;
 
 /// Keeps a customer database and a hosted CRM the same, person by person, both ways.
@@ -389,13 +389,8 @@ pub enum SimulateKind {
     Contactlist(contactlist::ServeArgs),
     /// ACGI Association Anywhere
     AssociationAnywhere(association_anywhere::ServeArgs),
-    /// Oracle Retail Customer Engagement, "Data Sync"
-    #[command(hide = true)]
-    DataSync {
-        /// The rest of the line
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
+    /// Oracle Retail Customer Engagement's "Data Sync": an application to post to, and the retail system that posts
+    DataSync(Box<data_sync::ServeArgs>),
 }
 
 #[cfg(test)]
@@ -442,6 +437,8 @@ mod tests {
             "send-sample members",
             "simulate contactlist --listen 127.0.0.1:0 --fault lose-answer=0.05",
             "simulate association-anywhere --listen 127.0.0.1:0 --quirk rows=coalesce",
+            "simulate data-sync --listen 127.0.0.1:0 --fault status=500/#2",
+            "simulate data-sync --post-to http://127.0.0.1:1/x --token-url http://127.0.0.1:1/t --every 30s",
             "demo --keep",
             "schema --sql",
             "completions bash",

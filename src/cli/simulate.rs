@@ -4,7 +4,7 @@ use super::args::SimulateKind;
 use super::exit::Exit;
 use super::output::Output;
 use crate::model::Result;
-use crate::simulator::{association_anywhere, contactlist};
+use crate::simulator::{association_anywhere, contactlist, data_sync};
 
 /// Serves, and says on stdout what a bridge needs to reach it.
 pub async fn run(kind: SimulateKind, output: Output) -> Result<Exit> {
@@ -23,6 +23,12 @@ pub async fn run(kind: SimulateKind, output: Output) -> Result<Exit> {
             .await?;
             Ok(Exit::Clean)
         }
-        SimulateKind::DataSync { .. } => Err(super::not_in_this_version("simulate data-sync")),
+        SimulateKind::DataSync(args) => {
+            data_sync::serve(*args, |introduction| {
+                output.report(introduction, data_sync::Introduction::text)
+            })
+            .await?;
+            Ok(Exit::Clean)
+        }
     }
 }

@@ -63,6 +63,11 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Scissors {
 }
 
 impl CuttableStream {
+    /// What cuts this connection.
+    pub(super) fn scissors(&self) -> Scissors {
+        self.scissors.clone()
+    }
+
     fn broken(&self) -> Option<io::Error> {
         self.scissors
             .cut

@@ -11,6 +11,8 @@ mod rules;
 mod server;
 mod signals;
 mod switch_value;
+mod tls;
 
 pub mod association_anywhere;
 pub mod contactlist;
+pub mod data_sync;

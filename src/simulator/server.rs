@@ -3,15 +3,18 @@
 //! It must not listen where other machines can reach it.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use axum::Router;
+use rustls::ServerConfig;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::model::{Error, Result};
 
 use super::line::{CuttableListener, Scissors};
+use super::tls::TlsListener;
 
 /// Threads that serve: two keep a client with eight pages in flight busy without taking the machine from it.
 const WORKER_THREADS: usize = 2;
@@ -68,6 +71,11 @@ pub(super) fn bind(listen: SocketAddr) -> Result<Bound> {
 impl Bound {
     /// Begins to answer.
     pub(super) fn serve(self, router: Router) -> Server {
+        self.serve_over(router, None)
+    }
+
+    /// Begins to answer, over TLS where there is a configuration of it.
+    pub(super) fn serve_over(self, router: Router, tls: Option<Arc<ServerConfig>>) -> Server {
         let Self {
             listener,
             runtime,
@@ -80,7 +88,18 @@ impl Bound {
                     return;
                 };
                 let service = router.into_make_service_with_connect_info::<Scissors>();
-                let serving = axum::serve(CuttableListener(listener), service);
+                let Some(tls) = tls else {
+                    let serving = axum::serve(CuttableListener(listener), service);
+                    tokio::select! {
+                        _ = serving => {}
+                        _ = stopped => {}
+                    }
+                    return;
+                };
+                let Ok(listener) = TlsListener::new(listener, tls) else {
+                    return;
+                };
+                let serving = axum::serve(listener, service);
                 tokio::select! {
                     _ = serving => {}
                     _ = stopped => {}

@@ -18,7 +18,7 @@
 //! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `shadow`: bridges to a service that queues what changed
-//! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
+//! - `simulator`: the simulated services by hand-written requests: operations, paging, quirks, faults, the commands
 #![allow(clippy::disallowed_methods)]
 
 mod association_anywhere_wire;

@@ -75,8 +75,4 @@ fn it_refuses_what_it_must_not_do() {
         .line("simulate contactlist --zone Sydney")
         .exits(2)
         .complains("Sydney");
-    binary
-        .line("simulate data-sync")
-        .exits(2)
-        .complains("not in this version");
 }

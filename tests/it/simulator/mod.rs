@@ -5,6 +5,7 @@
 mod association_anywhere;
 mod captures;
 mod command;
+mod data_sync;
 mod faults;
 mod operations;
 mod site;
