@@ -232,6 +232,8 @@ pub struct Run {
     pub live_links: u64,
     /// Creates that an earlier run sent without finding them afterwards: how often, by row.
     pub tries: HashMap<LocalKey, u8>,
+    /// Those creates themselves, by their key.
+    pub unfound: HashMap<Vec<u8>, Intent>,
     /// Contacts that are gone, and whose links go before the run ends: they share their address with nobody any more.
     pub dying: HashSet<RemoteId>,
     /// Rows that the database refused once; they are tried again at the end, when others may have made room.
@@ -321,6 +323,7 @@ impl Run {
             live_local: 0,
             live_links: 0,
             tries: HashMap::new(),
+            unfound: HashMap::new(),
             dying: HashSet::new(),
             refused: Vec::new(),
             held_batch: Batch::new(),

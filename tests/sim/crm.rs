@@ -308,7 +308,21 @@ impl Universe {
         }
         person.stamp = stamp;
         person.newborn |= before.is_none();
-        self.note_bridge_write(before.as_ref(), &mut person);
+        // An update names whom it is meant for, which the service does not heed.
+        let meant: Option<i64> = document.text("entityId").and_then(|id| id.parse().ok());
+        let is_there = |id| self.crm.people.get(&id).is_some_and(|other| !other.deleted);
+        let echo = meant.filter(|meant| *meant != id && is_there(*meant));
+        if let Some(meant) = echo
+            && (before.is_none() || self.log.echoes.contains(&id))
+        {
+            self.fault("second contact made");
+            self.say(|| format!("      ECHO: meant for contact {meant}, which had lost its address, the push made contact {id}"));
+            self.log.echoes.insert(id);
+        } else {
+            // A row that is sent anew takes over whoever stands at its address.
+            self.log.echoes.remove(&id);
+            self.note_bridge_write(before.as_ref(), &mut person);
+        }
         self.crm.people.insert(id, person);
     }
 

@@ -257,7 +257,7 @@ impl Universe {
         };
         match side {
             Side::Remote => {
-                let ids: Vec<i64> = self.crm.living().map(|person| person.id).collect();
+                let ids = self.crm_choices();
                 if let Some(id) = self.chance.pick(&ids).copied() {
                     let anchor = &self.crm.people[&id].values["lastName"];
                     // An address that changes before the two have met leaves nothing to match them by.
@@ -279,10 +279,16 @@ impl Universe {
         }
     }
 
+    /// Whom users of the CRM work on; an echo of a push waits for somebody who looks at both.
+    fn crm_choices(&self) -> Vec<i64> {
+        let living = self.crm.living().map(|person| person.id);
+        living.filter(|id| !self.log.echoes.contains(id)).collect()
+    }
+
     pub fn somebody_is_deleted(&mut self, side: Side) {
         match side {
             Side::Remote => {
-                let ids: Vec<i64> = self.crm.living().map(|person| person.id).collect();
+                let ids = self.crm_choices();
                 if let Some(id) = self.chance.pick(&ids).copied() {
                     self.user_deletes_contact(id);
                 }

@@ -33,7 +33,12 @@ pub enum Death {
     At(u64),
     /// At any point, in so many of 10,000 cases.
     Random(u64),
+    /// At the first point of this name.
+    AtPlace(&'static str),
 }
+
+/// Something that happens in a world.
+pub type Deed = Box<dyn FnOnce(&mut Universe)>;
 
 pub struct Universe {
     pub settings: Settings,
@@ -61,6 +66,8 @@ pub struct Universe {
     pub tracing: bool,
     /// People whose two records met in the transaction under way.
     pub meetings: Vec<String>,
+    /// What a story has happen once, at the first point of this name.
+    pub at_place: Option<(&'static str, Deed)>,
     pub faults: std::collections::BTreeMap<&'static str, u64>,
     pub places: std::collections::BTreeMap<&'static str, u64>,
 }
@@ -86,6 +93,7 @@ impl Universe {
             trace: Vec::new(),
             meetings: Vec::new(),
             tracing: std::env::var_os("SIM_SEED").is_some(),
+            at_place: None,
             faults: Default::default(),
             places: Default::default(),
             settings,
@@ -120,9 +128,18 @@ impl Universe {
         self.points += 1;
         self.all_points += 1;
         *self.places.entry(name).or_default() += 1;
+        if self
+            .at_place
+            .as_ref()
+            .is_some_and(|(place, _)| *place == name)
+            && let Some((_, deed)) = self.at_place.take()
+        {
+            deed(self);
+        }
         let dies = match self.death {
             Death::Never => false,
             Death::At(point) => self.points == point,
+            Death::AtPlace(place) => place == name,
             Death::Random(share) => self.chance.below(10_000) < share,
         };
         if dies {
