@@ -11,7 +11,7 @@ use crate::model::{
     BadRecord, Digest, Error, LocalKey, RemoteId, RemoteItem, RemoteRecord, Result, Stamp, World,
 };
 use crate::remote::{Found, LookUp, Remote, RemoteScan, ScanStep};
-use crate::state::StateStore;
+use crate::state::{StateStore, Table};
 
 use super::memory::{Link, Memory, RANGE, Side, dirty_local, dirty_remote};
 use super::plan::{LocalState, RemoteState, remote_unchanged};
@@ -510,9 +510,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.fetch_rows_of_pairs(collected).await
     }
 
-    /// A newcomer that is gone waits for nobody any more.
+    /// A newcomer that is gone waits for nobody any more; a row that waited because of it is looked at anew.
     pub(crate) fn release_gone(&self, run: &mut Run, key: &[u8]) {
         if !run.dry {
+            let reviewed = run.reviews.get(key).and_then(|review| review.local.clone());
+            let held = run
+                .quarantine
+                .get(key)
+                .and_then(|record| record.local.clone());
+            for row in reviewed.into_iter().chain(held) {
+                let mark = run.mark();
+                run.held_batch.put(Table::Inbox, dirty_local(&row), mark);
+                run.dirty_local.insert(row);
+            }
             let mut batch = std::mem::take(&mut run.held_batch);
             self.release(run, key, &mut batch);
             run.held_batch = batch;

@@ -67,7 +67,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if let Some(identity) = &intent.identity {
             let sent = self.open_address(key, identity)?;
             if self.has_moved(&sent, got.as_ref()) {
-                self.wait_until_settled(intent).await;
+                self.wait_until_settled(run).await;
                 self.hold_echo(run, &sent, &id, intent, batch).await?;
             }
         }
@@ -100,7 +100,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .enumerate()
             .any(|(field, sent)| sent.is_some_and(|sent| got.digests[field] != sent))
         {
-            self.wait_until_settled(intent).await;
+            self.wait_until_settled(run).await;
             match self.found(run, &LookUp::Id(id)).await? {
                 Some(view) => got = view,
                 None => return Ok(()),
@@ -189,7 +189,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let mut got = self.found(run, &find).await?;
         if got.is_none() {
-            self.wait_until_settled(intent).await;
+            self.wait_until_settled(run).await;
             got = self.found(run, &find).await?;
         }
         run.dirty_local.insert(intent.local.clone());
@@ -352,9 +352,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(expected)
     }
 
-    /// Before `settle` has passed since a write was announced, absence proves nothing (H-21).
-    async fn wait_until_settled(&self, intent: &Intent) {
-        let passed = (self.world.now() - intent.at).to_std().unwrap_or_default();
+    /// Before `settle` has passed since this run began, absence proves nothing (H-21): until then the run before it may have lived,
+    /// and have sent what it announced long before.
+    async fn wait_until_settled(&self, run: &Run) {
+        let passed = self.world.monotonic().saturating_sub(run.began);
         if let Some(rest) = self.rules.settle.checked_sub(passed) {
             self.world.sleep(rest).await;
         }

@@ -6,9 +6,7 @@ use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{
-    Decision, FORMAT, Review, ReviewKind, Side, dirty_local, dirty_remote, put_json,
-};
+use super::memory::{Decision, FORMAT, Review, ReviewKind, Side, dirty_remote, put_json};
 use super::merge::{Flow, Merged};
 use super::run::{Action, Run, Task};
 
@@ -164,14 +162,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     pub(crate) fn release_review(&self, run: &mut Run, key: &[u8], batch: &mut Batch) {
-        if let Some(review) = run.reviews.remove(key) {
+        if run.reviews.remove(key).is_some() {
             batch.remove(Table::Review, key);
-            // A row that waited because this contact may have been made for it is sent again.
-            if let (super::echo::OWN_ECHO, Some(Side::Remote), Some(row)) =
-                (review.code.as_str(), review.side, &review.local)
-            {
-                batch.put(Table::Inbox, dirty_local(row), run.mark());
-            }
         }
     }
 

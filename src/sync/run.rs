@@ -1,6 +1,7 @@
 //! What one pass knows and counts while it goes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use crate::local::{Fence, Local};
 use crate::model::{Digest, Direction, Error, ErrorKind, LocalKey, RemoteId, Stamp, World};
@@ -164,6 +165,8 @@ pub struct Run {
     pub facts: Facts,
     /// Which run is writing.
     pub fence: Fence,
+    /// When it began, by the clock that only runs forward.
+    pub began: Duration,
     /// Guards that may be passed.
     pub accept: BTreeSet<Guard>,
     /// Nothing is written.
@@ -271,6 +274,7 @@ impl Run {
                 store_id: String::new(),
                 epoch: 0,
             },
+            began: engine.world.monotonic(),
             accept: options.accept.clone(),
             dry: options.dry,
             since: options.since,

@@ -54,6 +54,8 @@ impl Person {
 pub struct Late {
     at: DateTime<Utc>,
     batch: Vec<Document>,
+    /// Whom each of the batch was found to be, where that was looked up when the request came.
+    found: Option<Vec<Option<i64>>>,
     delete: Option<i64>,
 }
 
@@ -128,7 +130,10 @@ impl Universe {
         for late in due {
             self.say(|| "      (a late request is carried out)".into());
             self.crm.late_now = true;
-            self.update_insert(&late.batch);
+            match &late.found {
+                None => self.update_insert(&late.batch),
+                Some(found) => self.carry_out(&late.batch, found),
+            }
             self.crm.late_now = false;
             if let Some(id) = late.delete {
                 self.delete_contact(id);
@@ -242,23 +247,38 @@ impl Universe {
                 self.fault("element dropped");
                 continue;
             }
-            let sent = |path: &str| document.text(path).unwrap_or_default().trim().to_owned();
-            let (external, email) = (sent("externalId"), sent("emailAddress"));
-            let known = if external.is_empty() {
-                Some(email.as_str())
-                    .filter(|email| !email.is_empty())
-                    .and_then(|email| self.crm.by_email(email))
-            } else {
-                self.crm.by_external(&external).or_else(|| {
-                    // A stranger to the number with a known address: the service's whim (hazard H-25).
-                    if settings.adopts && !email.is_empty() {
-                        self.crm.by_email(&email)
-                    } else {
-                        None
-                    }
-                })
-            };
+            let known = self.whom(document);
             self.store(known, document, &settings);
+        }
+    }
+
+    /// Whom a record addresses, as things stand.
+    fn whom(&self, document: &Document) -> Option<i64> {
+        let sent = |path: &str| document.text(path).unwrap_or_default().trim().to_owned();
+        let (external, email) = (sent("externalId"), sent("emailAddress"));
+        let by_email = || {
+            Some(email.as_str())
+                .filter(|email| !email.is_empty())
+                .and_then(|email| self.crm.by_email(email))
+        };
+        if external.is_empty() {
+            return by_email();
+        }
+        // A stranger to the number with a known address: the service's whim (hazard H-25).
+        let adopts = self.settings.adopts;
+        self.crm
+            .by_external(&external)
+            .or_else(|| adopts.then(by_email).flatten())
+    }
+
+    /// A late request whose addressees were found when it came.
+    fn carry_out(&mut self, batch: &[Document], found: &[Option<i64>]) {
+        let settings = self.settings.clone();
+        for (document, found) in batch.iter().zip(found) {
+            let is_there = |id| self.crm.people.get(&id).is_some_and(|it| !it.deleted);
+            if found.is_none_or(is_there) {
+                self.store(*found, document, &settings);
+            }
         }
     }
 
@@ -549,6 +569,14 @@ impl Calls for SimCalls {
 
     async fn update_insert(&self, batch: &[Document]) -> Result<Pushed> {
         turn(&self.0, "push").await;
+        {
+            let mut universe = self.0.borrow_mut();
+            let slow = universe.settings.slow * 1000;
+            if universe.faulty && slow > 0 {
+                let took = universe.chance.below(slow);
+                universe.pass_time(Duration::from_millis(took));
+            }
+        }
         let fortune = self.fortune();
         let pushed = {
             let mut universe = self.0.borrow_mut();
@@ -581,9 +609,13 @@ impl Calls for SimCalls {
                     }
                     Fortune::Late(after) => {
                         let at = universe.now + chrono::Duration::from_std(after).unwrap();
+                        let racy = universe.settings.racy;
+                        let found = racy
+                            .then(|| batch.iter().map(|record| universe.whom(record)).collect());
                         universe.crm.late.push(Late {
                             at,
                             batch: batch.to_vec(),
+                            found,
                             delete: None,
                         });
                         unknown
@@ -615,6 +647,7 @@ impl Calls for SimCalls {
                     universe.crm.late.push(Late {
                         at,
                         batch: Vec::new(),
+                        found: None,
                         delete: Some(number),
                     });
                     Err(timed_out())

@@ -8,14 +8,14 @@ use contactbridge::mapping::Mapping;
 use contactbridge::model::{LocalKey, Vault};
 use contactbridge::remote::contactlist::{ContactList, ScanLimits, vocabulary};
 use contactbridge::sync::{
-    BridgeReport, Engine, Finished, Guard, Outcome, Rules, RunOptions, quarantine, reviews,
-    values_of,
+    BridgeReport, Engine, Finished, Guard, Outcome, ReviewKind, Rules, RunOptions, quarantine,
+    reviews, values_of,
 };
 
 use crate::chance::Chance;
 use crate::crm::SimCalls;
 use crate::database::SimLocal;
-use crate::oracle::Waiting;
+use crate::oracle::{FIELDS, Waiting};
 use crate::settings::Settings;
 use crate::store::SimStore;
 use crate::universe::{Death, Shared, SimWorld, Universe, drive};
@@ -176,8 +176,12 @@ impl Life {
                     if settled {
                         continue;
                     }
+                    // A newcomer that might be somebody: neither can be judged.
+                    let mut fields = review.fields;
+                    if review.kind == ReviewKind::Match {
+                        fields.extend(FIELDS.iter().map(|(field, _)| (*field).to_owned()));
+                    }
                     for candidate in &review.candidates {
-                        // A newcomer that might be somebody: neither can be judged.
                         if let Some(id) = candidate.strip_prefix("contact ") {
                             waiting
                                 .remote
@@ -191,14 +195,10 @@ impl Life {
                             .remote
                             .entry(remote.0)
                             .or_default()
-                            .extend(review.fields.clone());
+                            .extend(fields.clone());
                     }
                     if let Some(local) = review.local {
-                        waiting
-                            .local
-                            .entry(local)
-                            .or_default()
-                            .extend(review.fields);
+                        waiting.local.entry(local).or_default().extend(fields);
                     }
                 }
             }

@@ -53,6 +53,10 @@ pub struct Settings {
     pub drops_element: u64,
     pub refuses_batch: u64,
     pub read_fails: u64,
+    /// A push takes up to so many seconds.
+    pub slow: u64,
+    /// A request that is carried out late does to whom it found when it came: two of them for one new contact make two.
+    pub racy: bool,
     /// Look-ups answer with what the last list showed (an ablation, no habit of any service).
     pub stale: bool,
     // The bridge.
@@ -95,6 +99,8 @@ impl Settings {
             drops_element: 0,
             refuses_batch: 0,
             read_fails: 0,
+            slow: 0,
+            racy: false,
             stale: false,
             journal: true,
             soft_delete: false,
@@ -172,6 +178,12 @@ impl Settings {
         let mut rate = |high: u64| if chance.coin() { chance.below(high) } else { 0 };
         let (lost_request, lost_answer, late) = (rate(150), rate(150), rate(100));
         let (drops_element, refuses_batch, read_fails) = (rate(150), rate(100), rate(30));
+        let fair = Self::fair(chance);
+        let slow = if chance.permille(300) {
+            chance.between(10, 100)
+        } else {
+            0
+        };
         Self {
             lost_request,
             lost_answer,
@@ -179,7 +191,9 @@ impl Settings {
             drops_element,
             refuses_batch,
             read_fails,
-            ..Self::fair(chance)
+            slow,
+            racy: chance.permille(300),
+            ..fair
         }
     }
 

@@ -457,3 +457,38 @@ fn newcomers_that_waited_and_are_gone_wait_no_longer() {
         );
     }
 }
+
+#[test]
+fn h21_what_was_announced_long_before_it_was_sent_may_still_be_under_way_after_a_kill() {
+    let mut life = life(Settings {
+        racy: true,
+        late: 1000,
+        ..Settings::plain()
+    });
+    made(&mut life, Side::Remote);
+    life.good_run();
+    let values = [("customer_no", "N500"), ("first_name", "Zqx500")];
+    let values = values.map(|(field, value)| (field, value.to_owned()));
+    {
+        let mut universe = life.shared.borrow_mut();
+        universe.put(Side::Local, "Zpx500", &values.into());
+        universe.faulty = true;
+        universe.at_place = Some((
+            "push",
+            Box::new(|universe| {
+                // Other parts of the same window went before it.
+                universe.pass_time(Duration::from_secs(300));
+                universe.death = Death::AtPlace("pushed");
+            }),
+        ));
+    }
+    assert!(life.run(&RunOptions::default()).is_none(), "killed");
+    {
+        let mut universe = life.shared.borrow_mut();
+        (universe.death, universe.faulty) = (Death::Never, false);
+    }
+    life.good_run();
+    life.wait(SOON);
+    assert_eq!(life.shared.borrow().crm.living().count(), 2);
+    judge(&mut life);
+}

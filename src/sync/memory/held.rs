@@ -62,7 +62,7 @@ pub struct Intent {
     pub mapping: u16,
     /// The epoch of the run that announced it.
     pub epoch: u64,
-    /// When it was announced, by our clock: before `settle` has passed, absence proves nothing.
+    /// When it was announced, by our clock.
     pub at: DateTime<Utc>,
     /// Times that it was sent and not found afterwards.
     pub tries: u8,
