@@ -191,6 +191,10 @@ impl Universe {
             person.values.insert(path, value.clone());
         }
         person.stamp = stamp;
+        if self.settings.future && !self.crm.foretold && self.busy > 0 {
+            person.stamp += chrono::Duration::days(40);
+            self.crm.foretold = true;
+        }
         person.unseen.insert(path);
         let anchor = person.values["lastName"].clone();
         if person.newborn && value.is_empty() {
@@ -314,10 +318,12 @@ impl Universe {
             .map(|(field, path)| (*field, canonical(field, &person.get(path))))
             .collect();
         let unproved = person.newborn;
+        let as_it_was = person.clone();
         (person.deleted, person.stamp) = (true, stamp);
         if !self.settings.deleted_flag {
             self.crm.people.remove(&id);
         }
+        self.leave_ghost(&as_it_was);
         self.crm.graves.insert(id.to_string(), anchor.clone());
         self.log.deleted(Side::Remote, &anchor, values);
         let agreed = self

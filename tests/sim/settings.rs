@@ -57,8 +57,19 @@ pub struct Settings {
     pub slow: u64,
     /// A request that is carried out late does to whom it found when it came: two of them for one new contact make two.
     pub racy: bool,
-    /// Look-ups answer with what the last list showed (an ablation, no habit of any service).
+    /// A list still shows a contact that has just vanished, in so many of a thousand calls.
+    pub ghosts: u64,
+    /// One contact gets a stamp far in the future.
+    pub future: bool,
+    // Mechanisms that are taken away at a port (ablations, no habits of any service).
+    /// Read before push: look-ups answer with what the last list showed.
     pub stale: bool,
+    /// Read back: what was pushed is shown as if it had landed.
+    pub believes: bool,
+    /// The seam check: each page begins with the end of the page before, whatever happened between.
+    pub seamless: bool,
+    /// The watermark's cap: the service's time is far ahead.
+    pub uncapped: bool,
     // The bridge.
     pub journal: bool,
     pub soft_delete: bool,
@@ -101,7 +112,12 @@ impl Settings {
             read_fails: 0,
             slow: 0,
             racy: false,
+            ghosts: 0,
+            future: false,
             stale: false,
+            believes: false,
+            seamless: false,
+            uncapped: false,
             journal: true,
             soft_delete: false,
             generate: false,

@@ -6,6 +6,7 @@ use std::ops::Bound;
 
 use contactbridge::model::{Error, Result};
 use contactbridge::state::{Batch, Durable, StateStore, Table};
+use contactbridge::sync::Link;
 use tokio::sync::oneshot;
 
 use crate::chance::Chance;
@@ -22,6 +23,10 @@ pub struct Disk {
     pub full: bool,
     /// What a mechanism that is switched off would have written.
     pub forgets: Vec<Table>,
+    /// A commit counts as durable before it is.
+    pub lies: bool,
+    /// Links have one base a field, not one a side.
+    pub one_base: bool,
 }
 
 fn put(map: &mut Map, batch: &Batch) {
@@ -116,7 +121,23 @@ impl StateStore for SimStore {
         batch
             .writes
             .retain(|(table, _, value)| value.is_none() || !forgets.contains(table));
+        if universe.disk.one_base {
+            for (table, key, value) in &mut batch.writes {
+                if let (Table::Link, Some(bytes)) = (*table, value) {
+                    let mut link = Link::decode(key, bytes).expect("a link");
+                    for base in link.bases.iter_mut().flatten() {
+                        base.remote = base.local;
+                    }
+                    *bytes = link.encode();
+                }
+            }
+        }
         put(&mut universe.disk.visible, &batch);
+        if universe.disk.lies {
+            let (sender, _) = oneshot::channel();
+            universe.disk.pending.push_back((batch, sender));
+            return Durable::Ready(Some(Ok(())));
+        }
         let (sender, receiver) = oneshot::channel();
         universe.disk.pending.push_back((batch, sender));
         Durable::Later(receiver)
