@@ -197,3 +197,16 @@ fn h59_without_the_flush_a_kill_forgets_what_was_acted_upon() {
         |life| life.shared.borrow_mut().disk.lies = true,
     );
 }
+
+/// A machine that was given a copy of the state overtakes a run: the fence keeps that run from writing on. What it had settled before, only
+/// its own copy remembers, so worlds like this one don't all end well; those that do must end badly without the fence.
+#[test]
+fn h67_without_the_fence_a_run_that_was_overtaken_goes_on() {
+    some_seed_breaks(
+        "fence",
+        Play::Busy,
+        |settings| settings.overtaken = 700,
+        |settings| settings.unfenced = true,
+        |_| (),
+    );
+}

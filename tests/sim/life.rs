@@ -18,7 +18,7 @@ use crate::database::SimLocal;
 use crate::oracle::{FIELDS, Waiting};
 use crate::settings::Settings;
 use crate::store::SimStore;
-use crate::universe::{Death, Shared, SimWorld, Universe, drive};
+use crate::universe::{Death, Shared, SimWorld, Universe, drive, drive_overtaken};
 
 /// A world with a bridge in it.
 pub struct Life {
@@ -138,6 +138,46 @@ impl Life {
             }
         }
         finished
+    }
+
+    /// A run that stands still at a point, while another machine that was given the state runs the bridge; then it goes on.
+    pub fn run_overtaken(&mut self, at: u64) {
+        self.shared.borrow_mut().pause_at = Some(at);
+        self.shared
+            .borrow_mut()
+            .say(|| "RUN that may stand still".to_owned());
+        let (mapping, vault) = (self.mapping.clone(), self.vault.clone());
+        let (rules, site) = (self.rules.clone(), self.site.clone());
+        let shared = Rc::clone(&self.shared);
+        let remote = ContactList::new(
+            SimCalls(Rc::clone(&shared)),
+            shared.borrow().settings.zone,
+            ScanLimits::default(),
+        );
+        let mut local = SimLocal {
+            shared: Rc::clone(&shared),
+            vault: vault.clone(),
+        };
+        let store = SimStore(Rc::clone(&shared));
+        let world = SimWorld(Rc::clone(&shared));
+        let mut engine = Engine {
+            bridge: "members",
+            remote: &remote,
+            local: &mut local,
+            store: &store,
+            world: &world,
+            mapping: &mapping,
+            vault: &vault,
+            rules: &rules,
+            site: &site,
+            database: "sqlite:customers.db",
+            watch: &(),
+        };
+        let options = RunOptions::default();
+        drive_overtaken(&shared, engine.run(&options), || {
+            self.run(&options);
+            self.shared.borrow_mut().somebody_acts();
+        });
     }
 
     /// A run that must end well.
@@ -360,7 +400,16 @@ pub fn play_in(
                 _ => Death::Never,
             };
         }
-        life.run(&RunOptions::default());
+        let overtaken = settings.overtaken > 0 && {
+            let mut universe = life.shared.borrow_mut();
+            universe.chance.permille(settings.overtaken)
+        };
+        if overtaken {
+            let at = life.shared.borrow_mut().chance.between(1, 60);
+            life.run_overtaken(at);
+        } else {
+            life.run(&RunOptions::default());
+        }
     }
     finish(life)
 }

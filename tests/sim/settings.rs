@@ -68,6 +68,10 @@ pub struct Settings {
     pub believes: bool,
     /// The seam check: each page begins with the end of the page before, whatever happened between.
     pub seamless: bool,
+    /// Another machine runs the bridge while a run of this one stands still, in so many of a thousand rounds.
+    pub overtaken: u64,
+    /// The fence: the database tells nobody that another run has overtaken it.
+    pub unfenced: bool,
     /// The watermark's cap: the service's time is far ahead.
     pub uncapped: bool,
     // The bridge.
@@ -117,6 +121,8 @@ impl Settings {
             stale: false,
             believes: false,
             seamless: false,
+            overtaken: 0,
+            unfenced: false,
             uncapped: false,
             journal: true,
             soft_delete: false,

@@ -39,6 +39,19 @@ fn put(map: &mut Map, batch: &Batch) {
 }
 
 impl Disk {
+    /// The state as another machine would be given it.
+    pub fn copy(&self) -> Self {
+        Self {
+            visible: self.durable.clone(),
+            durable: self.durable.clone(),
+            pending: VecDeque::new(),
+            full: false,
+            forgets: self.forgets.clone(),
+            lies: self.lies,
+            one_base: self.one_base,
+        }
+    }
+
     /// Makes the oldest commit durable; false when there is none.
     pub fn sync_one(&mut self) -> bool {
         let Some((batch, sender)) = self.pending.pop_front() else {
