@@ -210,3 +210,14 @@ fn h67_without_the_fence_a_run_that_was_overtaken_goes_on() {
         |_| (),
     );
 }
+
+#[test]
+fn h20_without_a_reserved_identity_a_retry_makes_somebody_twice() {
+    some_seed_breaks(
+        "reserved identity",
+        Play::Foul,
+        |settings| settings.generate = true,
+        |_| (),
+        |life| life.shared.borrow_mut().disk.unreserved = true,
+    );
+}

@@ -126,6 +126,28 @@ impl SimLocal {
 
     fn write(&self, universe: &mut Universe, write: &RowWrite) -> RowOutcome {
         let current = |universe: &Universe, key: &LocalKey| self.row(&universe.database, key);
+        if universe.disk.unreserved {
+            match write {
+                RowWrite::Link(link) if link.remote_id.is_none() => {
+                    return RowOutcome::Written(None);
+                }
+                RowWrite::Update {
+                    key,
+                    cells,
+                    link: Some(link),
+                    ..
+                } if link.remote_id.is_none() => {
+                    let row = current(universe, key).map(|mut row| {
+                        for (at, cell) in cells {
+                            row.cells[*at] = cell.clone();
+                        }
+                        row
+                    });
+                    return RowOutcome::Written(row);
+                }
+                _ => {}
+            }
+        }
         match write {
             RowWrite::Insert {
                 cells,

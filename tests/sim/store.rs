@@ -25,6 +25,8 @@ pub struct Disk {
     pub forgets: Vec<Table>,
     /// A commit counts as durable before it is.
     pub lies: bool,
+    /// The identity that a new contact is sent under is kept nowhere.
+    pub unreserved: bool,
     /// Links have one base a field, not one a side.
     pub one_base: bool,
 }
@@ -48,6 +50,7 @@ impl Disk {
             full: false,
             forgets: self.forgets.clone(),
             lies: self.lies,
+            unreserved: self.unreserved,
             one_base: self.one_base,
         }
     }
@@ -142,6 +145,16 @@ impl StateStore for SimStore {
                         base.remote = base.local;
                     }
                     *bytes = link.encode();
+                }
+            }
+        }
+        if universe.disk.unreserved {
+            for (table, _, value) in &mut batch.writes {
+                if let (Table::Intent, Some(bytes)) = (*table, value) {
+                    let mut intent: serde_json::Value =
+                        serde_json::from_slice(bytes).expect("an intent");
+                    intent["identity"] = serde_json::Value::Null;
+                    *bytes = serde_json::to_vec(&intent).expect("JSON");
                 }
             }
         }
