@@ -16,6 +16,7 @@
 //! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `shadow`: bridges to a service that queues what changed
+//! - `scenarios`: the stories of `tests/scenarios`
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
 
@@ -31,6 +32,7 @@ mod foreign;
 mod foreign_sync;
 mod guards;
 mod kill;
+mod scenarios;
 mod servers;
 mod shadow;
 mod simulator;
