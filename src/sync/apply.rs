@@ -256,11 +256,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for durable in std::mem::take(&mut run.behind) {
             durable.await?;
         }
+        self.release_vanished(run).await?;
         let mut batch = std::mem::take(&mut run.held_batch);
         for key in self.vanished_strangers(run).await? {
             batch.remove(Table::Stranger, key);
         }
         self.forget_announced(run, &mut batch).await?;
+        self.forget_unfound(run, &mut batch).await?;
         self.drop_old_settled(&mut batch).await?;
         self.drop_old_marks(run, &mut batch).await?;
         let complete =

@@ -11,9 +11,9 @@ use crate::model::{
     BadRecord, Digest, Error, LocalKey, RemoteId, RemoteItem, RemoteRecord, Result, Stamp, World,
 };
 use crate::remote::{Found, LookUp, Remote, RemoteScan, ScanStep};
-use crate::state::StateStore;
+use crate::state::{StateStore, Table};
 
-use super::memory::{Link, Memory, RANGE, Side};
+use super::memory::{Link, Memory, RANGE, Side, dirty_local, dirty_remote};
 use super::plan::{LocalState, RemoteState, remote_unchanged};
 use super::run::Run;
 use super::view::{LocalView, RemoteView, identity_digests, identity_of, local_view, remote_view};
@@ -238,7 +238,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     let link = self.migrate(run, link);
                     self.sort_linked(run, link, view, collected);
                 }
-                None if view.deleted => collected.unchanged_remote += 1,
+                None if view.deleted => {
+                    collected.unchanged_remote += 1;
+                    self.release_gone(run, &dirty_remote(&record.id));
+                }
                 None if !run.current
                     && tombs
                         .get(&record.id)
@@ -514,8 +517,49 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             keys.sort();
             self.sort_rows(run, keys, collected).await?;
         }
+        self.release_gone_rows(run, collected).await?;
         self.look_at_unagreed(run, collected).await?;
         self.fetch_rows_of_pairs(collected).await
+    }
+
+    /// A newcomer that is gone waits for nobody any more; a row that waited because of it is looked at anew.
+    pub(crate) fn release_gone(&self, run: &mut Run, key: &[u8]) {
+        if !run.dry {
+            let reviewed = run.reviews.get(key).and_then(|review| review.local.clone());
+            let held = run
+                .quarantine
+                .get(key)
+                .and_then(|record| record.local.clone());
+            for row in reviewed.into_iter().chain(held) {
+                let mark = run.mark();
+                run.held_batch.put(Table::Inbox, dirty_local(&row), mark);
+                run.dirty_local.insert(row);
+            }
+            let mut batch = std::mem::take(&mut run.held_batch);
+            self.release(run, key, &mut batch);
+            run.held_batch = batch;
+        }
+    }
+
+    /// New rows that waited and have been deleted since; no feed tells of a row that was never linked.
+    async fn release_gone_rows(&mut self, run: &mut Run, collected: &Collected) -> Result<()> {
+        let mut keys: Vec<LocalKey> = run
+            .reviews
+            .keys()
+            .chain(run.quarantine.keys())
+            .filter_map(|key| key.strip_prefix(b"l").and_then(LocalKey::from_bytes))
+            .filter(|key| !collected.new_local.contains_key(key))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        for part in keys.chunks(FETCH) {
+            for (key, row) in part.iter().zip(self.local.fetch(part).await?) {
+                if row.is_none_or(|row| row.marked) {
+                    self.release_gone(run, &dirty_local(key));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where the two never agreed on a field, "as the base has it" says nothing about the contact: it is looked at.

@@ -409,7 +409,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         if !matches!(
             code,
-            "E-MATCH-AMBIGUOUS" | "E-EXT-NOT-UNIQUE" | "E-EMAIL-TAKEN" | "E-DUP-EMAIL-LOCAL"
+            "E-MATCH-AMBIGUOUS"
+                | "E-EXT-NOT-UNIQUE"
+                | "E-EMAIL-TAKEN"
+                | "E-DUP-EMAIL-LOCAL"
+                | super::echo::OWN_ECHO
         ) {
             let side = if task.remote.is_some() {
                 Side::Remote
@@ -442,10 +446,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .filter(|(_, field)| field.matches)
             .map(|(at, _)| at)
             .collect();
+        // A contact that may have been made for a row keeps that row waiting.
+        let made_for = match (&task.remote, code) {
+            (Some(remote), super::echo::OWN_ECHO) => self.row_of_echo(run, &remote.id, &candidates),
+            _ => None,
+        };
         let review = Review {
             format: FORMAT,
             kind: ReviewKind::Match,
-            local: task.local.as_ref().map(|view| view.key.clone()),
+            local: task
+                .local
+                .as_ref()
+                .map(|view| view.key.clone())
+                .or(made_for),
             remote: task.remote.as_ref().map(|view| view.id.clone()),
             side: Some(side),
             fields: self.columns(&fields),

@@ -10,6 +10,7 @@ mod collect;
 mod conclude;
 mod correlate;
 mod create;
+mod echo;
 mod guard;
 mod held;
 mod import;

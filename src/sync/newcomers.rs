@@ -302,9 +302,22 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         collected: &mut Collected,
         reserved: &HashMap<LocalKey, LinkRow>,
     ) -> Result<Vec<Task>> {
-        let remotes: Vec<RemoteView> = std::mem::take(&mut collected.new_remote)
-            .into_values()
+        // Our own echoes wait: they are matched with nobody, and their address is taken (C10).
+        let (mut echoes, mut remotes): (Vec<RemoteView>, Vec<RemoteView>) =
+            std::mem::take(&mut collected.new_remote)
+                .into_values()
+                .partition(|view| self.is_own_echo(run, &view.id));
+        let made: HashMap<RemoteId, LocalKey> = self
+            .echoes_of_creates(run, &remotes)?
+            .into_iter()
+            .map(|(place, key)| (remotes[place].id.clone(), key))
+            .filter(|(id, _)| !self.is_decided(run, id))
             .collect();
+        let (more, others) = remotes
+            .into_iter()
+            .partition(|view| made.contains_key(&view.id));
+        echoes.extend::<Vec<RemoteView>>(more);
+        remotes = others;
         let locals: Vec<LocalView> = std::mem::take(&mut collected.new_local)
             .into_values()
             .collect();
@@ -328,6 +341,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut known = self
             .known_contacts(run, &new_remotes, &new_locals, &dead)
             .await?;
+        known.extend(
+            echoes
+                .iter()
+                .map(|view| (view.id.clone(), self.remote_newcomer(view))),
+        );
 
         let mut tasks =
             self.decided_links(run, &remotes, &locals, &mut new_remotes, &mut new_locals);
@@ -336,6 +354,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .iter()
                 .map(|(_, view)| self.local_newcomer(view, None)),
         );
+        for (old, row) in &dying {
+            let review = run.reviews.get(&dirty_local(&row.key));
+            if let Some(Decision::Link(id)) = review.and_then(|review| review.decision.as_ref())
+                && let Some(contact) = remotes.iter().position(|view| view.id.0 == *id)
+            {
+                tasks.push(take_over(&remotes[contact], old, row));
+                new_remotes[contact].separate = true;
+                collected.pairs.remove(&old.remote);
+            }
+        }
         let known_ids: Vec<String> = known.iter().map(|(id, _)| id.0.clone()).collect();
         let known: Vec<Newcomer> = known.drain(..).map(|(_, newcomer)| newcomer).collect();
         let fates = correlate(&new_remotes, &new_locals, &known);
@@ -354,6 +382,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .filter_map(|task| task.local.as_ref().map(|view| view.key.clone()))
             .collect();
 
+        let mut waiting_rows = self.rows_of_echoes(run, &made);
+        tasks.extend(self.wait_for_echoes(run, echoes, &made));
         for (view, fate) in remotes.iter().zip(&fates.remotes) {
             if decided.contains(&view.id) {
                 continue;
@@ -362,17 +392,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 Fate::Pair(local) if *local >= locals.len() => {
                     let (old, row) = &dying[local - locals.len()];
                     collected.pairs.remove(&old.remote);
-                    let link = Link {
-                        remote: view.id.clone(),
-                        external: view.external,
-                        email: view.email,
-                        gone: None,
-                        ..old.clone()
-                    };
-                    let mut task =
-                        Task::linked(link, Some(view.clone()), Some(row.clone()), Action::Nothing);
-                    (task.fresh, task.from_remote, task.replaces) = (true, true, Some(old.clone()));
-                    task
+                    take_over(view, old, row)
                 }
                 Fate::Pair(local) => {
                     let row = &locals[*local];
@@ -398,6 +418,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         for (view, fate) in locals.iter().zip(&fates.locals) {
             if decided_rows.contains(&view.key) {
+                continue;
+            }
+            if let (Fate::Alone, Some(others)) = (fate, waiting_rows.remove(&view.key))
+                && let Some(hold) = self.waits_for_echo(run, &view.key, others)
+            {
+                tasks.push(Task::newcomer(None, Some(view.clone()), hold));
                 continue;
             }
             match fate {
@@ -585,6 +611,20 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             matches,
         }
     }
+}
+
+/// The new contact takes over the row and the link of a dying one (C9).
+fn take_over(view: &RemoteView, old: &Link, row: &LocalView) -> Task {
+    let link = Link {
+        remote: view.id.clone(),
+        external: view.external,
+        email: view.email,
+        gone: None,
+        ..old.clone()
+    };
+    let mut task = Task::linked(link, Some(view.clone()), Some(row.clone()), Action::Nothing);
+    (task.fresh, task.from_remote, task.replaces) = (true, true, Some(old.clone()));
+    task
 }
 
 fn dying_row(changed: &Changed) -> Option<(Link, LocalView)> {

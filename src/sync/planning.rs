@@ -42,11 +42,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for task in &mut tasks {
             self.plan_newcomer(run, task);
         }
+        let echoes = self.rows_that_wait(run, &tasks);
         for (id, changed) in std::mem::take(&mut collected.pairs) {
             let take = self.decision(run, &dirty_remote(&id));
             let mut task = self.plan_changed(run, changed, take);
             if task.action == Action::RestoreLocal && task.remote.is_none() {
                 self.look_for_restore(run, &id, &mut task).await?;
+            }
+            if task.action == Action::RestoreRemote {
+                self.wait_with_restore(run, &echoes, &mut task);
             }
             tasks.push(task);
         }
@@ -522,6 +526,28 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         items
+    }
+
+    /// Newcomers that waited, that a full read did not show and that a look-up does not find are gone.
+    pub(crate) async fn release_vanished(&self, run: &mut Run) -> Result<()> {
+        if !run.full || run.first_load || run.scan_end.is_none() {
+            return Ok(());
+        }
+        let waiting = run.reviews.iter().filter(|(_, review)| {
+            review.kind == ReviewKind::Match && review.side == Some(Side::Remote)
+        });
+        let mut ids: Vec<RemoteId> = waiting
+            .filter_map(|(_, review)| review.remote.clone())
+            .filter(|id| !run.seen.contains(&seen_mark(id)))
+            .collect();
+        ids.sort();
+        for id in ids {
+            let found = self.remote.look_up(&LookUp::Id(id.clone())).await?;
+            if found == Found::Nothing {
+                self.release_gone(run, &dirty_remote(&id));
+            }
+        }
+        Ok(())
     }
 
     /// Strangers that a full read did not show are forgotten.

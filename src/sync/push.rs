@@ -100,7 +100,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         self.deliver(run, &mut sendings, losers).await?;
         let mut again = Vec::new();
-        for sending in sendings {
+        for mut sending in sendings {
+            self.look_for_echo(run, &mut sending).await?;
             match self.judge(run, sending) {
                 Judgement::Settle(task) => settled.push(*task),
                 Judgement::Again(task) => again.push(*task),
@@ -207,6 +208,22 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(shared)
     }
 
+    /// Where the contact shows another address than the one that it was sent under, or is gone, the push may have made a second one.
+    async fn look_for_echo(&self, run: &mut Run, sending: &mut Sending) -> Result<()> {
+        let Some(sent) = self.sent_under(run, &sending.outgoing) else {
+            return Ok(());
+        };
+        if !self.has_moved(&sent, sending.got.as_ref()) {
+            return Ok(());
+        }
+        let Sending { task, intent, .. } = sending;
+        let Some(meant) = &intent.remote else {
+            return Ok(());
+        };
+        self.hold_echo(run, &sent, meant, intent, &mut task.extra)
+            .await
+    }
+
     /// By External ID where row and link agree on it: that proves in one call that it addresses this contact and no other.
     fn question(&self, run: &Run, task: &Task, link: &Link) -> LookUp {
         let external = run.identity.external_field.and_then(|field| {
@@ -305,12 +322,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         let key = dirty_remote(&link.remote);
+        let outgoing = Outgoing { document, address };
         let intent = Intent {
             format: FORMAT,
             kind: IntentKind::Update,
             local: local.key.clone(),
             remote: Some(link.remote.clone()),
-            identity: None,
+            identity: self
+                .sent_under(run, &outgoing)
+                .map(|sent| self.seal_address(&key, &sent)),
             before: contact.digests.iter().map(|digest| Some(*digest)).collect(),
             local_after: local.digests.iter().map(|digest| Some(*digest)).collect(),
             follows: (0..sent.len())
@@ -333,7 +353,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             key,
             find: LookUp::Id(link.remote.clone()),
             task,
-            outgoing: Outgoing { document, address },
+            outgoing,
             intent,
             expected,
             got: None,

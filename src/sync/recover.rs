@@ -30,13 +30,20 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 continue;
             }
             let mut batch = Batch::new();
+            let mut is_over = true;
             match intent.kind {
                 IntentKind::Update => self.recover_update(run, &key, &intent, &mut batch).await?,
-                IntentKind::Create => self.recover_create(run, &key, &intent, &mut batch).await?,
+                IntentKind::Create => {
+                    is_over = self.recover_create(run, &key, &intent, &mut batch).await?
+                }
                 IntentKind::Delete => self.recover_delete(run, &intent, &mut batch).await?,
                 IntentKind::Row => {}
             }
-            batch.remove(Table::Intent, key);
+            if is_over {
+                batch.remove(Table::Intent, key);
+            } else {
+                run.unfound.insert(key, intent);
+            }
             self.store.commit(batch).await?;
             self.world.checkpoint("recovered").await?;
         }
@@ -56,6 +63,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         // Whatever it shows, both sides are looked at again.
         run.dirty_remote.insert(id.clone());
         batch.put(Table::Inbox, dirty_remote(&id), Vec::new());
+        let got = self.found(run, &LookUp::Id(id.clone())).await?;
+        if let Some(identity) = &intent.identity {
+            let sent = self.open_address(key, identity)?;
+            if self.has_moved(&sent, got.as_ref()) {
+                self.wait_until_settled(run).await;
+                self.hold_echo(run, &sent, &id, intent, batch).await?;
+            }
+        }
+        let Some(mut got) = got else {
+            return Ok(());
+        };
         if intent.mapping != run.facts.mapping {
             return Ok(());
         }
@@ -76,16 +94,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         let row = row.unwrap_or_else(|| nothing(run, &intent.local));
         let local = local_view(self.vault, self.mapping, &row);
-        let Some(mut got) = self.found(run, &LookUp::Id(id.clone())).await? else {
-            return Ok(());
-        };
         if intent
             .sent
             .iter()
             .enumerate()
             .any(|(field, sent)| sent.is_some_and(|sent| got.digests[field] != sent))
         {
-            self.wait_until_settled(intent).await;
+            self.wait_until_settled(run).await;
             match self.found(run, &LookUp::Id(id)).await? {
                 Some(view) => got = view,
                 None => return Ok(()),
@@ -153,15 +168,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(matches!(outcome, Some(RowOutcome::Written(_))).then_some(link))
     }
 
+    /// True when the intent is over. One that was not found stays until the run has looked at the newcomers: its contact may be
+    /// among them, under another address.
     async fn recover_create(
         &mut self,
         run: &mut Run,
         key: &[u8],
         intent: &Intent,
         batch: &mut Batch,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let Some(identity) = &intent.identity else {
-            return Ok(());
+            return Ok(true);
         };
         let text = String::from_utf8(self.vault.open(key, &identity.sealed)?)
             .map_err(|_| super::memory::corrupt())?;
@@ -172,7 +189,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let mut got = self.found(run, &find).await?;
         if got.is_none() {
-            self.wait_until_settled(intent).await;
+            self.wait_until_settled(run).await;
             got = self.found(run, &find).await?;
         }
         run.dirty_local.insert(intent.local.clone());
@@ -184,10 +201,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 run.dirty_remote.insert(id.clone());
                 batch.put(Table::Inbox, dirty_remote(id), Vec::new());
             }
-            return Ok(());
+            return Ok(false);
         };
         if self.link_of_another(&got, &intent.local).await?.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         let memory = Memory::new(self.store);
         let linked = memory
@@ -246,7 +263,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run.dirty_remote.insert(link.remote.clone());
         batch.put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
         put_link(batch, &link);
-        Ok(())
+        Ok(true)
     }
 
     async fn recover_delete(
@@ -310,7 +327,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// The contact as it would stand had exactly what was sent landed: `got`, with the values that were sent.
-    fn as_sent(&self, key: &[u8], intent: &Intent, got: &RemoteView) -> Result<RemoteView> {
+    pub(crate) fn as_sent(
+        &self,
+        key: &[u8],
+        intent: &Intent,
+        got: &RemoteView,
+    ) -> Result<RemoteView> {
         let values: Vec<Canonical> = if intent.values.is_empty() {
             Vec::new()
         } else {
@@ -330,9 +352,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(expected)
     }
 
-    /// Before `settle` has passed since a write was announced, absence proves nothing (H-21).
-    async fn wait_until_settled(&self, intent: &Intent) {
-        let passed = (self.world.now() - intent.at).to_std().unwrap_or_default();
+    /// Before `settle` has passed since this run began, absence proves nothing (H-21): until then the run before it may have lived,
+    /// and have sent what it announced long before.
+    async fn wait_until_settled(&self, run: &Run) {
+        let passed = self.world.monotonic().saturating_sub(run.began);
         if let Some(rest) = self.rules.settle.checked_sub(passed) {
             self.world.sleep(rest).await;
         }

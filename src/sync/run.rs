@@ -1,6 +1,7 @@
 //! What one pass knows and counts while it goes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use crate::local::{Fence, Local};
 use crate::model::{Digest, Direction, Error, ErrorKind, LocalKey, RemoteId, Stamp, World};
@@ -164,6 +165,8 @@ pub struct Run {
     pub facts: Facts,
     /// Which run is writing.
     pub fence: Fence,
+    /// When it began, by the clock that only runs forward.
+    pub began: Duration,
     /// Guards that may be passed.
     pub accept: BTreeSet<Guard>,
     /// Nothing is written.
@@ -232,6 +235,8 @@ pub struct Run {
     pub live_links: u64,
     /// Creates that an earlier run sent without finding them afterwards: how often, by row.
     pub tries: HashMap<LocalKey, u8>,
+    /// Those creates themselves, by their key.
+    pub unfound: HashMap<Vec<u8>, Intent>,
     /// Contacts that are gone, and whose links go before the run ends: they share their address with nobody any more.
     pub dying: HashSet<RemoteId>,
     /// Rows that the database refused once; they are tried again at the end, when others may have made room.
@@ -269,6 +274,7 @@ impl Run {
                 store_id: String::new(),
                 epoch: 0,
             },
+            began: engine.world.monotonic(),
             accept: options.accept.clone(),
             dry: options.dry,
             since: options.since,
@@ -321,6 +327,7 @@ impl Run {
             live_local: 0,
             live_links: 0,
             tries: HashMap::new(),
+            unfound: HashMap::new(),
             dying: HashSet::new(),
             refused: Vec::new(),
             held_batch: Batch::new(),

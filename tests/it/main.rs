@@ -19,6 +19,8 @@
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
 //! - `shadow`: bridges to a service that queues what changed
 //! - `simulator`: the simulated services by hand-written requests: operations, paging, quirks, faults, the commands
+//! - `scenarios`: the stories of `tests/scenarios`
+//! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
 
 mod association_anywhere_wire;
@@ -35,6 +37,7 @@ mod guards;
 mod kill;
 mod messages;
 mod run;
+mod scenarios;
 mod servers;
 mod shadow;
 mod simulator;

@@ -54,6 +54,8 @@ impl Person {
 pub struct Late {
     at: DateTime<Utc>,
     batch: Vec<Document>,
+    /// Whom each of the batch was found to be, where that was looked up when the request came.
+    found: Option<Vec<Option<i64>>>,
     delete: Option<i64>,
 }
 
@@ -70,6 +72,15 @@ pub struct Crm {
     pub listed: BTreeMap<i64, RemoteRecord>,
     /// Who a contact was that is there no more.
     pub graves: BTreeMap<String, String>,
+    /// Contacts that are gone, as they were, and until when a list may still show them.
+    pub ghosts: Vec<(DateTime<Utc>, Person)>,
+    /// What was pushed and not yet read back (only where the service is believed).
+    believed: Vec<Document>,
+    /// The page before (only where seams are not checked).
+    tail: Vec<RemoteRecord>,
+    tail_start: usize,
+    /// A contact has its stamp in the future.
+    pub foretold: bool,
     /// A request sent earlier is carried out now: what it overwrites, nobody could have known.
     late_now: bool,
     zone: Tz,
@@ -87,6 +98,11 @@ impl Crm {
             answered: false,
             listed: BTreeMap::new(),
             graves: BTreeMap::new(),
+            ghosts: Vec::new(),
+            believed: Vec::new(),
+            tail: Vec::new(),
+            tail_start: 0,
+            foretold: false,
             late_now: false,
             zone,
         }
@@ -94,6 +110,11 @@ impl Crm {
 
     pub fn living(&self) -> impl Iterator<Item = &Person> {
         self.people.values().filter(|person| !person.deleted)
+    }
+
+    /// How far a page begins behind the one before.
+    fn stride(&self, start: usize) -> usize {
+        start.saturating_sub(self.tail_start)
     }
 
     fn by_external(&self, external: &str) -> Option<i64> {
@@ -128,7 +149,10 @@ impl Universe {
         for late in due {
             self.say(|| "      (a late request is carried out)".into());
             self.crm.late_now = true;
-            self.update_insert(&late.batch);
+            match &late.found {
+                None => self.update_insert(&late.batch),
+                Some(found) => self.carry_out(&late.batch, found),
+            }
             self.crm.late_now = false;
             if let Some(id) = late.delete {
                 self.delete_contact(id);
@@ -140,57 +164,117 @@ impl Universe {
         let person = self.crm.people.get_mut(&id)?;
         person.unseen.clear();
         person.newborn = false;
-        let mut document = Document::new();
-        let text = |text: &str| Node::Text(text.to_owned());
-        document.set("entityId", text(&id.to_string()));
-        for path in TEXTS {
-            if !person.values[path].is_empty() {
-                document.set(path, text(&person.values[path]));
-            }
-        }
-        document.set(
-            "deleted",
-            text(if person.deleted { "true" } else { "false" }),
-        );
-        let born = &person.values["dateOfBirth"];
-        let born = if born.is_empty() {
-            NO_DATE.to_owned()
-        } else {
-            format!("{born}T00:00:00")
-        };
-        document.set("dateOfBirth", Node::Text(born));
-        let stamp = person.stamp.format("%Y-%m-%dT%H:%M:%S").to_string();
-        document.set("lastUpdateDate", Node::Text(stamp));
-        if !person.cities.is_empty() {
-            let items = person
-                .cities
-                .iter()
-                .map(|(kind, city)| {
-                    let mut item = Document::new();
-                    item.set("addressTypeID", text(&kind.to_string()));
-                    if !city.is_empty() {
-                        item.set("city", text(city));
-                    }
-                    item
-                })
-                .collect();
-            document.set("addresses", Node::List(items));
-        }
-        document.set("MasterOptIn", text(&person.values["MasterOptIn"]));
-        Some(RemoteRecord {
-            id: RemoteId(id.to_string()),
-            stamp: Some(Stamp(person.stamp)),
-            deleted: person.deleted,
-            document,
-        })
+        Some(record_of(person))
     }
 
+    /// A contact that was deleted may show itself once more in a list (only where deletions leave no mark).
+    pub fn leave_ghost(&mut self, person: &Person) {
+        if self.settings.ghosts > 0 && !self.settings.deleted_flag {
+            let span = chrono::Duration::seconds(self.chance.between(10, 1200) as i64);
+            self.crm.ghosts.push((self.now + span, person.clone()));
+        }
+    }
+
+    /// As if everything had landed that was pushed.
+    fn believed(&mut self, by: Option<&LookUp>) -> Vec<RemoteRecord> {
+        let text = |document: &Document, path| document.text(path).unwrap_or_default().to_owned();
+        let (named, rest): (Vec<Document>, Vec<Document>) = std::mem::take(&mut self.crm.believed)
+            .into_iter()
+            .partition(|document| match by {
+                None => true,
+                Some(LookUp::Id(id)) => text(document, "entityId") == id.0,
+                Some(LookUp::External(external)) => text(document, "externalId") == *external,
+                Some(LookUp::Email(email)) => text(document, "emailAddress") == *email,
+            });
+        self.crm.believed = rest;
+        let stamp = self.crm_now();
+        let mut records = Vec::new();
+        for mut document in named {
+            let mut id = text(&document, "entityId");
+            if id.is_empty() {
+                let known = self.whom(&document);
+                id = known.unwrap_or(self.crm.next_id).to_string();
+                self.crm.next_id += i64::from(known.is_none());
+            }
+            document.set("entityId", Node::Text(id.clone()));
+            let time = stamp.format("%Y-%m-%dT%H:%M:%S").to_string();
+            document.set("lastUpdateDate", Node::Text(time));
+            records.push(RemoteRecord {
+                id: RemoteId(id),
+                stamp: Some(Stamp(stamp)),
+                deleted: false,
+                document,
+            });
+        }
+        records
+    }
+}
+
+fn record_of(person: &Person) -> RemoteRecord {
+    let id = person.id;
+    let mut document = Document::new();
+    let text = |text: &str| Node::Text(text.to_owned());
+    document.set("entityId", text(&id.to_string()));
+    for path in TEXTS {
+        if !person.values[path].is_empty() {
+            document.set(path, text(&person.values[path]));
+        }
+    }
+    document.set(
+        "deleted",
+        text(if person.deleted { "true" } else { "false" }),
+    );
+    let born = &person.values["dateOfBirth"];
+    let born = if born.is_empty() {
+        NO_DATE.to_owned()
+    } else {
+        format!("{born}T00:00:00")
+    };
+    document.set("dateOfBirth", Node::Text(born));
+    let stamp = person.stamp.format("%Y-%m-%dT%H:%M:%S").to_string();
+    document.set("lastUpdateDate", Node::Text(stamp));
+    if !person.cities.is_empty() {
+        let items = person
+            .cities
+            .iter()
+            .map(|(kind, city)| {
+                let mut item = Document::new();
+                item.set("addressTypeID", text(&kind.to_string()));
+                if !city.is_empty() {
+                    item.set("city", text(city));
+                }
+                item
+            })
+            .collect();
+        document.set("addresses", Node::List(items));
+    }
+    document.set("MasterOptIn", text(&person.values["MasterOptIn"]));
+    RemoteRecord {
+        id: RemoteId(id.to_string()),
+        stamp: Some(Stamp(person.stamp)),
+        deleted: person.deleted,
+        document,
+    }
+}
+
+impl Universe {
     fn page(&mut self, since: Option<Stamp>, start: usize) -> ListPage {
         let settings = &self.settings;
+        let now = self.now;
+        self.crm.ghosts.retain(|(until, _)| *until > now);
+        let mut ghosts = Vec::new();
+        if start == 0 && settings.page == 100 {
+            for (_, ghost) in &self.crm.ghosts {
+                if self.chance.permille(settings.ghosts) {
+                    ghosts.push(ghost.clone());
+                }
+            }
+        }
         let mut shown: Vec<(NaiveDateTime, u64, i64)> = self
             .crm
             .people
             .values()
+            .chain(&ghosts)
             .filter(|person| !person.deleted || settings.deleted_flag)
             .filter(|person| match since {
                 None => true,
@@ -217,9 +301,25 @@ impl Universe {
             .iter()
             .map(|row| row.2)
             .collect();
-        let server_time = Some(Stamp(self.crm_now()));
-        let records: Vec<RemoteRecord> =
-            ids.into_iter().filter_map(|id| self.document(id)).collect();
+        let ahead = chrono::Duration::days(if self.settings.uncapped { 400 } else { 0 });
+        let server_time = Some(Stamp(self.crm_now() + ahead));
+        let mut records = Vec::new();
+        for id in ids {
+            let ghost = ghosts.iter().find(|ghost| ghost.id == id);
+            records.extend(ghost.map(record_of).or_else(|| self.document(id)));
+        }
+        if self.settings.seamless {
+            // Rows that this page shares with the one before, as that one showed them.
+            let shared = if start > 0 {
+                self.crm.tail.len().saturating_sub(self.crm.stride(start))
+            } else {
+                0
+            };
+            let shared = shared.min(records.len());
+            let from = self.crm.tail.len() - shared;
+            records.splice(..shared, self.crm.tail[from..].iter().cloned());
+            (self.crm.tail, self.crm.tail_start) = (records.clone(), start);
+        }
         if self.settings.stale {
             self.crm.listed = records
                 .iter()
@@ -242,23 +342,38 @@ impl Universe {
                 self.fault("element dropped");
                 continue;
             }
-            let sent = |path: &str| document.text(path).unwrap_or_default().trim().to_owned();
-            let (external, email) = (sent("externalId"), sent("emailAddress"));
-            let known = if external.is_empty() {
-                Some(email.as_str())
-                    .filter(|email| !email.is_empty())
-                    .and_then(|email| self.crm.by_email(email))
-            } else {
-                self.crm.by_external(&external).or_else(|| {
-                    // A stranger to the number with a known address: the service's whim (hazard H-25).
-                    if settings.adopts && !email.is_empty() {
-                        self.crm.by_email(&email)
-                    } else {
-                        None
-                    }
-                })
-            };
+            let known = self.whom(document);
             self.store(known, document, &settings);
+        }
+    }
+
+    /// Whom a record addresses, as things stand.
+    fn whom(&self, document: &Document) -> Option<i64> {
+        let sent = |path: &str| document.text(path).unwrap_or_default().trim().to_owned();
+        let (external, email) = (sent("externalId"), sent("emailAddress"));
+        let by_email = || {
+            Some(email.as_str())
+                .filter(|email| !email.is_empty())
+                .and_then(|email| self.crm.by_email(email))
+        };
+        if external.is_empty() {
+            return by_email();
+        }
+        // A stranger to the number with a known address: the service's whim (hazard H-25).
+        let adopts = self.settings.adopts;
+        self.crm
+            .by_external(&external)
+            .or_else(|| adopts.then(by_email).flatten())
+    }
+
+    /// A late request whose addressees were found when it came.
+    fn carry_out(&mut self, batch: &[Document], found: &[Option<i64>]) {
+        let settings = self.settings.clone();
+        for (document, found) in batch.iter().zip(found) {
+            let is_there = |id| self.crm.people.get(&id).is_some_and(|it| !it.deleted);
+            if found.is_none_or(is_there) {
+                self.store(*found, document, &settings);
+            }
         }
     }
 
@@ -308,7 +423,21 @@ impl Universe {
         }
         person.stamp = stamp;
         person.newborn |= before.is_none();
-        self.note_bridge_write(before.as_ref(), &mut person);
+        // An update names whom it is meant for, which the service does not heed.
+        let meant: Option<i64> = document.text("entityId").and_then(|id| id.parse().ok());
+        let is_there = |id| self.crm.people.get(&id).is_some_and(|other| !other.deleted);
+        let echo = meant.filter(|meant| *meant != id && is_there(*meant));
+        if let Some(meant) = echo
+            && (before.is_none() || self.log.echoes.contains(&id))
+        {
+            self.fault("second contact made");
+            self.say(|| format!("      ECHO: meant for contact {meant}, which had lost its address, the push made contact {id}"));
+            self.log.echoes.insert(id);
+        } else {
+            // A row that is sent anew takes over whoever stands at its address.
+            self.log.echoes.remove(&id);
+            self.note_bridge_write(before.as_ref(), &mut person);
+        }
         self.crm.people.insert(id, person);
     }
 
@@ -385,10 +514,12 @@ impl Universe {
             .iter()
             .map(|path| (*path, person.get(path)))
             .collect();
+        let as_it_was = person.clone();
         (person.deleted, person.stamp) = (true, stamp);
         if !flag {
             self.crm.people.remove(&id);
         }
+        self.leave_ghost(&as_it_was);
         for (path, value) in unseen {
             self.log.window(&anchor, field_of_path(path), &value);
         }
@@ -485,6 +616,14 @@ impl Calls for SimCalls {
             return Err(timed_out());
         }
         let mut universe = self.0.borrow_mut();
+        let believed = universe.believed(None);
+        if !believed.is_empty() {
+            return Ok(ListPage {
+                items: believed.into_iter().map(RemoteItem::Record).collect(),
+                more: false,
+                server_time: Some(Stamp(universe.crm_now())),
+            });
+        }
         universe
             .log
             .deleted_unseen
@@ -506,6 +645,9 @@ impl Calls for SimCalls {
             return Err(timed_out());
         }
         let mut universe = self.0.borrow_mut();
+        if let Some(record) = universe.believed(Some(by)).pop() {
+            return Ok(Found::Item(Box::new(RemoteItem::Record(record))));
+        }
         let id = match by {
             LookUp::Id(id) => {
                 id.0.parse()
@@ -535,12 +677,23 @@ impl Calls for SimCalls {
 
     async fn update_insert(&self, batch: &[Document]) -> Result<Pushed> {
         turn(&self.0, "push").await;
+        {
+            let mut universe = self.0.borrow_mut();
+            let slow = universe.settings.slow * 1000;
+            if universe.faulty && slow > 0 {
+                let took = universe.chance.below(slow);
+                universe.pass_time(Duration::from_millis(took));
+            }
+        }
         let fortune = self.fortune();
         let pushed = {
             let mut universe = self.0.borrow_mut();
             universe.crm.requests += 1;
             universe.crm.writes += 1;
             universe.say(|| format!("   push of {}", batch.len()));
+            if universe.settings.believes {
+                universe.crm.believed.extend(batch.iter().cloned());
+            }
             let refuses = universe.settings.refuses_batch;
             if universe.faulty && universe.chance.permille(refuses) {
                 universe.fault("batch refused");
@@ -567,9 +720,13 @@ impl Calls for SimCalls {
                     }
                     Fortune::Late(after) => {
                         let at = universe.now + chrono::Duration::from_std(after).unwrap();
+                        let racy = universe.settings.racy;
+                        let found = racy
+                            .then(|| batch.iter().map(|record| universe.whom(record)).collect());
                         universe.crm.late.push(Late {
                             at,
                             batch: batch.to_vec(),
+                            found,
                             delete: None,
                         });
                         unknown
@@ -601,6 +758,7 @@ impl Calls for SimCalls {
                     universe.crm.late.push(Late {
                         at,
                         batch: Vec::new(),
+                        found: None,
                         delete: Some(number),
                     });
                     Err(timed_out())

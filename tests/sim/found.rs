@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 31] = [
+const FOUND: [(Play, u64, &str); 34] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -154,6 +154,21 @@ const FOUND: [(Play, u64, &str); 31] = [
         Play::Foul,
         6143,
         "a second announcement forgot the parts of the first",
+    ),
+    (
+        Play::Foul,
+        7396,
+        "a late update made a second contact at the old address, and that one a second row",
+    ),
+    (
+        Play::Foul,
+        2983,
+        "the same, with the contact that it was meant for deleted before a kill",
+    ),
+    (
+        Play::Foul,
+        6504,
+        "a new contact got another address before it was read back, and became a second row",
     ),
 ];
 

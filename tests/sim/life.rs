@@ -8,17 +8,17 @@ use contactbridge::mapping::Mapping;
 use contactbridge::model::{LocalKey, Vault};
 use contactbridge::remote::contactlist::{ContactList, ScanLimits, vocabulary};
 use contactbridge::sync::{
-    BridgeReport, Engine, Finished, Guard, Outcome, Rules, RunOptions, quarantine, reviews,
-    values_of,
+    BridgeReport, Engine, Finished, Guard, Outcome, ReviewKind, Rules, RunOptions, quarantine,
+    reviews, values_of,
 };
 
 use crate::chance::Chance;
 use crate::crm::SimCalls;
 use crate::database::SimLocal;
-use crate::oracle::Waiting;
+use crate::oracle::{FIELDS, Waiting};
 use crate::settings::Settings;
 use crate::store::SimStore;
-use crate::universe::{Death, Shared, SimWorld, Universe, drive};
+use crate::universe::{Death, Shared, SimWorld, Universe, drive, drive_overtaken};
 
 /// A world with a bridge in it.
 pub struct Life {
@@ -140,6 +140,46 @@ impl Life {
         finished
     }
 
+    /// A run that stands still at a point, while another machine that was given the state runs the bridge; then it goes on.
+    pub fn run_overtaken(&mut self, at: u64) {
+        self.shared.borrow_mut().pause_at = Some(at);
+        self.shared
+            .borrow_mut()
+            .say(|| "RUN that may stand still".to_owned());
+        let (mapping, vault) = (self.mapping.clone(), self.vault.clone());
+        let (rules, site) = (self.rules.clone(), self.site.clone());
+        let shared = Rc::clone(&self.shared);
+        let remote = ContactList::new(
+            SimCalls(Rc::clone(&shared)),
+            shared.borrow().settings.zone,
+            ScanLimits::default(),
+        );
+        let mut local = SimLocal {
+            shared: Rc::clone(&shared),
+            vault: vault.clone(),
+        };
+        let store = SimStore(Rc::clone(&shared));
+        let world = SimWorld(Rc::clone(&shared));
+        let mut engine = Engine {
+            bridge: "members",
+            remote: &remote,
+            local: &mut local,
+            store: &store,
+            world: &world,
+            mapping: &mapping,
+            vault: &vault,
+            rules: &rules,
+            site: &site,
+            database: "sqlite:customers.db",
+            watch: &(),
+        };
+        let options = RunOptions::default();
+        drive_overtaken(&shared, engine.run(&options), || {
+            self.run(&options);
+            self.shared.borrow_mut().somebody_acts();
+        });
+    }
+
     /// A run that must end well.
     pub fn good_run(&mut self) -> BridgeReport {
         let finished = self.run(&RunOptions::default()).expect("nobody killed it");
@@ -176,8 +216,12 @@ impl Life {
                     if settled {
                         continue;
                     }
+                    // A newcomer that might be somebody: neither can be judged.
+                    let mut fields = review.fields;
+                    if review.kind == ReviewKind::Match {
+                        fields.extend(FIELDS.iter().map(|(field, _)| (*field).to_owned()));
+                    }
                     for candidate in &review.candidates {
-                        // A newcomer that might be somebody: neither can be judged.
                         if let Some(id) = candidate.strip_prefix("contact ") {
                             waiting
                                 .remote
@@ -191,14 +235,10 @@ impl Life {
                             .remote
                             .entry(remote.0)
                             .or_default()
-                            .extend(review.fields.clone());
+                            .extend(fields.clone());
                     }
                     if let Some(local) = review.local {
-                        waiting
-                            .local
-                            .entry(local)
-                            .or_default()
-                            .extend(review.fields);
+                        waiting.local.entry(local).or_default().extend(fields);
                     }
                 }
             }
@@ -360,7 +400,16 @@ pub fn play_in(
                 _ => Death::Never,
             };
         }
-        life.run(&RunOptions::default());
+        let overtaken = settings.overtaken > 0 && {
+            let mut universe = life.shared.borrow_mut();
+            universe.chance.permille(settings.overtaken)
+        };
+        if overtaken {
+            let at = life.shared.borrow_mut().chance.between(1, 60);
+            life.run_overtaken(at);
+        } else {
+            life.run(&RunOptions::default());
+        }
     }
     finish(life)
 }

@@ -74,6 +74,9 @@ pub struct Log {
     pub last_written: BTreeMap<(Side, String), u64>,
     /// People whose contact was deleted between look-up and push, so that the push made a new one: nothing can prevent that.
     pub risen: BTreeSet<String>,
+    /// Contacts that a push made because their address had been taken from the contact that it was meant for: nothing can prevent
+    /// that, and each must be held for a person.
+    pub echoes: BTreeSet<i64>,
     /// Deletions since the bridge last looked at the record.
     pub deleted_unseen: BTreeSet<(Side, String)>,
     /// People whose two records have met, and when they did.
@@ -371,9 +374,11 @@ impl Universe {
         let mut seen: BTreeMap<(Side, String), u64> = BTreeMap::new();
         let mut externals: BTreeMap<String, u64> = BTreeMap::new();
         for person in self.crm.living() {
-            *seen
-                .entry((Side::Remote, person.values["lastName"].clone()))
-                .or_default() += 1;
+            if !self.log.echoes.contains(&person.id) {
+                *seen
+                    .entry((Side::Remote, person.values["lastName"].clone()))
+                    .or_default() += 1;
+            }
             if !person.values["externalId"].is_empty() {
                 *externals
                     .entry(person.values["externalId"].clone())
@@ -419,6 +424,13 @@ impl Universe {
     pub fn check_convergence(&mut self, waiting: &Waiting) {
         let anchors: Vec<String> = self.log.anchors.iter().cloned().collect();
         let mut broken = Vec::new();
+        for id in &self.log.echoes {
+            if self.crm.living().any(|person| person.id == *id)
+                && !waiting.remote.contains_key(&id.to_string())
+            {
+                broken.push(format!("I2 contact {id}, an echo of a push, is not held"));
+            }
+        }
         for anchor in anchors {
             if self.log.risen.contains(&anchor) {
                 continue;
@@ -428,6 +440,7 @@ impl Universe {
                 .living()
                 .filter(|person| person.values["lastName"] == anchor)
                 .map(|person| person.id)
+                .filter(|id| !self.log.echoes.contains(id))
                 .collect();
             let local: Vec<LocalKey> = self
                 .database

@@ -191,6 +191,10 @@ impl Universe {
             person.values.insert(path, value.clone());
         }
         person.stamp = stamp;
+        if self.settings.future && !self.crm.foretold && self.busy > 0 {
+            person.stamp += chrono::Duration::days(40);
+            self.crm.foretold = true;
+        }
         person.unseen.insert(path);
         let anchor = person.values["lastName"].clone();
         if person.newborn && value.is_empty() {
@@ -257,7 +261,7 @@ impl Universe {
         };
         match side {
             Side::Remote => {
-                let ids: Vec<i64> = self.crm.living().map(|person| person.id).collect();
+                let ids = self.crm_choices();
                 if let Some(id) = self.chance.pick(&ids).copied() {
                     let anchor = &self.crm.people[&id].values["lastName"];
                     // An address that changes before the two have met leaves nothing to match them by.
@@ -279,10 +283,16 @@ impl Universe {
         }
     }
 
+    /// Whom users of the CRM work on; an echo of a push waits for somebody who looks at both.
+    fn crm_choices(&self) -> Vec<i64> {
+        let living = self.crm.living().map(|person| person.id);
+        living.filter(|id| !self.log.echoes.contains(id)).collect()
+    }
+
     pub fn somebody_is_deleted(&mut self, side: Side) {
         match side {
             Side::Remote => {
-                let ids: Vec<i64> = self.crm.living().map(|person| person.id).collect();
+                let ids = self.crm_choices();
                 if let Some(id) = self.chance.pick(&ids).copied() {
                     self.user_deletes_contact(id);
                 }
@@ -308,10 +318,12 @@ impl Universe {
             .map(|(field, path)| (*field, canonical(field, &person.get(path))))
             .collect();
         let unproved = person.newborn;
+        let as_it_was = person.clone();
         (person.deleted, person.stamp) = (true, stamp);
         if !self.settings.deleted_flag {
             self.crm.people.remove(&id);
         }
+        self.leave_ghost(&as_it_was);
         self.crm.graves.insert(id.to_string(), anchor.clone());
         self.log.deleted(Side::Remote, &anchor, values);
         let agreed = self

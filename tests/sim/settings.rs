@@ -53,8 +53,27 @@ pub struct Settings {
     pub drops_element: u64,
     pub refuses_batch: u64,
     pub read_fails: u64,
-    /// Look-ups answer with what the last list showed (an ablation, no habit of any service).
+    /// A push takes up to so many seconds.
+    pub slow: u64,
+    /// A request that is carried out late does to whom it found when it came: two of them for one new contact make two.
+    pub racy: bool,
+    /// A list still shows a contact that has just vanished, in so many of a thousand calls.
+    pub ghosts: u64,
+    /// One contact gets a stamp far in the future.
+    pub future: bool,
+    // Mechanisms that are taken away at a port (ablations, no habits of any service).
+    /// Read before push: look-ups answer with what the last list showed.
     pub stale: bool,
+    /// Read back: what was pushed is shown as if it had landed.
+    pub believes: bool,
+    /// The seam check: each page begins with the end of the page before, whatever happened between.
+    pub seamless: bool,
+    /// Another machine runs the bridge while a run of this one stands still, in so many of a thousand rounds.
+    pub overtaken: u64,
+    /// The fence: the database tells nobody that another run has overtaken it.
+    pub unfenced: bool,
+    /// The watermark's cap: the service's time is far ahead.
+    pub uncapped: bool,
     // The bridge.
     pub journal: bool,
     pub soft_delete: bool,
@@ -95,7 +114,16 @@ impl Settings {
             drops_element: 0,
             refuses_batch: 0,
             read_fails: 0,
+            slow: 0,
+            racy: false,
+            ghosts: 0,
+            future: false,
             stale: false,
+            believes: false,
+            seamless: false,
+            overtaken: 0,
+            unfenced: false,
+            uncapped: false,
             journal: true,
             soft_delete: false,
             generate: false,
@@ -172,6 +200,12 @@ impl Settings {
         let mut rate = |high: u64| if chance.coin() { chance.below(high) } else { 0 };
         let (lost_request, lost_answer, late) = (rate(150), rate(150), rate(100));
         let (drops_element, refuses_batch, read_fails) = (rate(150), rate(100), rate(30));
+        let fair = Self::fair(chance);
+        let slow = if chance.permille(300) {
+            chance.between(10, 100)
+        } else {
+            0
+        };
         Self {
             lost_request,
             lost_answer,
@@ -179,7 +213,9 @@ impl Settings {
             drops_element,
             refuses_batch,
             read_fails,
-            ..Self::fair(chance)
+            slow,
+            racy: chance.permille(300),
+            ..fair
         }
     }
 

@@ -6,6 +6,7 @@ use std::ops::Bound;
 
 use contactbridge::model::{Error, Result};
 use contactbridge::state::{Batch, Durable, StateStore, Table};
+use contactbridge::sync::Link;
 use tokio::sync::oneshot;
 
 use crate::chance::Chance;
@@ -22,6 +23,12 @@ pub struct Disk {
     pub full: bool,
     /// What a mechanism that is switched off would have written.
     pub forgets: Vec<Table>,
+    /// A commit counts as durable before it is.
+    pub lies: bool,
+    /// The identity that a new contact is sent under is kept nowhere.
+    pub unreserved: bool,
+    /// Links have one base a field, not one a side.
+    pub one_base: bool,
 }
 
 fn put(map: &mut Map, batch: &Batch) {
@@ -34,6 +41,20 @@ fn put(map: &mut Map, batch: &Batch) {
 }
 
 impl Disk {
+    /// The state as another machine would be given it.
+    pub fn copy(&self) -> Self {
+        Self {
+            visible: self.durable.clone(),
+            durable: self.durable.clone(),
+            pending: VecDeque::new(),
+            full: false,
+            forgets: self.forgets.clone(),
+            lies: self.lies,
+            unreserved: self.unreserved,
+            one_base: self.one_base,
+        }
+    }
+
     /// Makes the oldest commit durable; false when there is none.
     pub fn sync_one(&mut self) -> bool {
         let Some((batch, sender)) = self.pending.pop_front() else {
@@ -116,7 +137,33 @@ impl StateStore for SimStore {
         batch
             .writes
             .retain(|(table, _, value)| value.is_none() || !forgets.contains(table));
+        if universe.disk.one_base {
+            for (table, key, value) in &mut batch.writes {
+                if let (Table::Link, Some(bytes)) = (*table, value) {
+                    let mut link = Link::decode(key, bytes).expect("a link");
+                    for base in link.bases.iter_mut().flatten() {
+                        base.remote = base.local;
+                    }
+                    *bytes = link.encode();
+                }
+            }
+        }
+        if universe.disk.unreserved {
+            for (table, _, value) in &mut batch.writes {
+                if let (Table::Intent, Some(bytes)) = (*table, value) {
+                    let mut intent: serde_json::Value =
+                        serde_json::from_slice(bytes).expect("an intent");
+                    intent["identity"] = serde_json::Value::Null;
+                    *bytes = serde_json::to_vec(&intent).expect("JSON");
+                }
+            }
+        }
         put(&mut universe.disk.visible, &batch);
+        if universe.disk.lies {
+            let (sender, _) = oneshot::channel();
+            universe.disk.pending.push_back((batch, sender));
+            return Durable::Ready(Some(Ok(())));
+        }
         let (sender, receiver) = oneshot::channel();
         universe.disk.pending.push_back((batch, sender));
         Durable::Later(receiver)

@@ -1,13 +1,16 @@
 //! Single stories in the plainest world, each told to its end.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use contactbridge::model::ConflictPolicy;
-use contactbridge::sync::{Outcome, RunOptions};
+use contactbridge::sync::{Decision, Outcome, RunOptions, resolve_review, reviews};
 
 use crate::life::{Life, brief};
 use crate::oracle::Side;
 use crate::settings::Settings;
+use crate::store::SimStore;
+use crate::universe::{Death, drive};
 
 const SOON: Duration = Duration::from_secs(3600);
 
@@ -197,4 +200,295 @@ fn a_dry_run_writes_nothing_anywhere() {
     assert_eq!(finished.plan.len(), 2);
     assert_eq!(life.writes(), before);
     assert!(life.shared.borrow().disk.visible == disk);
+}
+
+/// Somebody whose contact has an e-mail address and nothing else that it is found by.
+fn found_by_email(life: &mut Life, side: Side) -> String {
+    let values = [
+        ("email", "zqx500@example.org"),
+        ("first_name", "Zqx500"),
+        ("city", "Zqx500 town"),
+    ];
+    life.shared.borrow_mut().put(
+        side,
+        "Zpx500",
+        &values
+            .into_iter()
+            .map(|(field, value)| (field, value.to_owned()))
+            .collect(),
+    );
+    "Zpx500".into()
+}
+
+/// A person answers the only question that waits about this record.
+fn answer(life: &mut Life, about: &str, decision: Decision) {
+    let store = SimStore(Rc::clone(&life.shared));
+    let work = async {
+        let waiting = reviews(&store, false).await?;
+        let ids: Vec<&String> = waiting
+            .iter()
+            .filter(|(_, review)| match review.side {
+                Some(contactbridge::sync::Side::Remote) => review
+                    .remote
+                    .as_ref()
+                    .is_some_and(|id| format!("contact {id}") == about),
+                _ => review
+                    .local
+                    .as_ref()
+                    .is_some_and(|key| format!("row {key}") == about),
+            })
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(ids.len(), 1, "about {about} in {waiting:#?}");
+        resolve_review(&store, ids[0], decision).await
+    };
+    drive(&life.shared, work).unwrap().unwrap();
+}
+
+/// A world in which the next update goes out, and is carried out after somebody changed the contact's address.
+fn with_a_late_update() -> (Life, i64, i64) {
+    let mut life = life(Settings::plain());
+    let anchor = found_by_email(&mut life, Side::Remote);
+    life.good_run();
+    life.wait(SOON);
+    let (row, contact) = (
+        life.row_of(&anchor).unwrap(),
+        life.contact_of(&anchor).unwrap(),
+    );
+    {
+        let mut universe = life.shared.borrow_mut();
+        universe.edit_row(&row, "first_name", "Zqx501");
+        universe.settings.late = 1000;
+        universe.faulty = true;
+        universe.at_place = Some((
+            "push",
+            Box::new(move |universe| {
+                universe.edit_contact(contact, "email", "zqx502@example.org");
+            }),
+        ));
+    }
+    let report = life.run(&RunOptions::default()).unwrap().report;
+    assert_eq!(report.review, 1, "{}", brief(&report));
+    let mut universe = life.shared.borrow_mut();
+    (universe.faulty, universe.settings.late) = (false, 0);
+    let echo = *universe
+        .log
+        .echoes
+        .first()
+        .expect("a second contact was made");
+    drop(universe);
+    (life, contact, echo)
+}
+
+#[test]
+fn h27_a_late_update_that_makes_a_second_contact_makes_no_second_row() {
+    let (mut life, contact, echo) = with_a_late_update();
+    life.wait(SOON);
+    let report = life.good_run();
+    assert_eq!(
+        (report.pull.created, report.review),
+        (0, 1),
+        "{}",
+        brief(&report)
+    );
+    judge(&mut life);
+    // The edit did reach the contact that it was meant for, as soon as that could be addressed again.
+    assert_eq!(
+        life.shared.borrow().crm.people[&contact].values["firstName"],
+        "Zqx501"
+    );
+    // Deleted in the CRM, it waits no longer.
+    {
+        let mut universe = life.shared.borrow_mut();
+        universe.crm.people.get_mut(&echo).unwrap().deleted = true;
+        let now = universe.crm_now();
+        universe.crm.people.get_mut(&echo).unwrap().stamp = now;
+    }
+    let report = life.good_run();
+    assert_eq!(
+        (report.review, report.outcome),
+        (0, Outcome::Ok),
+        "{}",
+        brief(&report)
+    );
+    judge(&mut life);
+}
+
+#[test]
+fn h27_who_calls_an_echo_a_person_of_its_own_gets_a_row() {
+    let (mut life, _, echo) = with_a_late_update();
+    answer(&mut life, &format!("contact {echo}"), Decision::Separate);
+    let report = life.good_run();
+    assert_eq!(
+        (report.pull.created, report.review),
+        (1, 0),
+        "{}",
+        brief(&report)
+    );
+    life.wait(SOON);
+    let before = life.writes();
+    life.good_run();
+    assert_eq!(life.writes(), before);
+}
+
+#[test]
+fn h27_a_late_update_is_recognised_after_a_kill() {
+    let mut life = life(Settings::plain());
+    let anchor = found_by_email(&mut life, Side::Remote);
+    life.good_run();
+    life.wait(SOON);
+    let (row, contact) = (
+        life.row_of(&anchor).unwrap(),
+        life.contact_of(&anchor).unwrap(),
+    );
+    {
+        let mut universe = life.shared.borrow_mut();
+        universe.edit_row(&row, "first_name", "Zqx501");
+        universe.at_place = Some((
+            "push",
+            Box::new(move |universe| {
+                universe.edit_contact(contact, "email", "zqx502@example.org");
+                universe.death = Death::AtPlace("pushed");
+            }),
+        ));
+    }
+    assert!(life.run(&RunOptions::default()).is_none(), "killed");
+    life.shared.borrow_mut().death = Death::Never;
+    let report = life.good_run();
+    assert_eq!(
+        (report.pull.created, report.review),
+        (0, 1),
+        "{}",
+        brief(&report)
+    );
+    judge(&mut life);
+}
+
+#[test]
+fn h27_a_new_contact_that_gets_another_address_before_it_is_read_back_is_linked_by_a_person() {
+    for separate in [false, true] {
+        let mut life = life(Settings::plain());
+        let anchor = found_by_email(&mut life, Side::Local);
+        let row = life.row_of(&anchor).unwrap();
+        life.shared.borrow_mut().at_place = Some((
+            "pushed",
+            Box::new(move |universe| {
+                let made = universe.crm.living().map(|person| person.id).max().unwrap();
+                universe.edit_contact(made, "email", "zqx502@example.org");
+            }),
+        ));
+        life.good_run();
+        let contact = life.contact_of(&anchor).unwrap();
+        for _ in 0..2 {
+            life.wait(SOON);
+            let report = life.good_run();
+            assert_eq!(
+                (report.pull.created, report.push.created, report.review),
+                (0, 0, 2),
+                "{}",
+                brief(&report)
+            );
+        }
+        if separate {
+            answer(&mut life, &format!("contact {contact}"), Decision::Separate);
+            let report = life.good_run();
+            assert_eq!(
+                (report.pull.created, report.push.created, report.review),
+                (1, 1, 0),
+                "{}",
+                brief(&report)
+            );
+            continue;
+        }
+        answer(
+            &mut life,
+            &format!("row {row}"),
+            Decision::Link(contact.to_string()),
+        );
+        life.good_run();
+        life.wait(SOON);
+        let report = life.good_run();
+        assert_eq!(
+            (report.pull.created, report.push.created),
+            (0, 0),
+            "{}",
+            brief(&report)
+        );
+        assert_eq!(life.shared.borrow().crm.living().count(), 1);
+        assert_eq!(life.row_of(&anchor), Some(row));
+    }
+}
+
+#[test]
+fn newcomers_that_waited_and_are_gone_wait_no_longer() {
+    for (flag, journal) in [(true, true), (false, false)] {
+        let mut life = life(Settings {
+            deleted_flag: flag,
+            journal,
+            ..Settings::plain()
+        });
+        made(&mut life, Side::Remote);
+        life.good_run();
+        // Two contacts and a row with one address: nobody can say who is who.
+        let mut contacts = Vec::new();
+        for _ in 0..2 {
+            found_by_email(&mut life, Side::Remote);
+            contacts.push(life.shared.borrow().crm.next_id - 1);
+        }
+        found_by_email(&mut life, Side::Local);
+        // No person of the oracle's: three records of one name.
+        let row = life.row_of("Zpx500").unwrap();
+        let report = life.run(&RunOptions::default()).unwrap().report;
+        assert_eq!(report.review, 3, "{}", brief(&report));
+        life.wait(Duration::from_secs(25 * 3600));
+        {
+            let mut universe = life.shared.borrow_mut();
+            for contact in contacts {
+                universe.user_deletes_contact(contact);
+            }
+            universe.user_deletes_row(&row);
+        }
+        let report = life.run(&RunOptions::default()).unwrap().report;
+        assert_eq!(
+            (report.review, report.outcome),
+            (0, Outcome::Ok),
+            "{}",
+            brief(&report)
+        );
+    }
+}
+
+#[test]
+fn h21_what_was_announced_long_before_it_was_sent_may_still_be_under_way_after_a_kill() {
+    let mut life = life(Settings {
+        racy: true,
+        late: 1000,
+        ..Settings::plain()
+    });
+    made(&mut life, Side::Remote);
+    life.good_run();
+    let values = [("customer_no", "N500"), ("first_name", "Zqx500")];
+    let values = values.map(|(field, value)| (field, value.to_owned()));
+    {
+        let mut universe = life.shared.borrow_mut();
+        universe.put(Side::Local, "Zpx500", &values.into());
+        universe.faulty = true;
+        universe.at_place = Some((
+            "push",
+            Box::new(|universe| {
+                // Other parts of the same window went before it.
+                universe.pass_time(Duration::from_secs(300));
+                universe.death = Death::AtPlace("pushed");
+            }),
+        ));
+    }
+    assert!(life.run(&RunOptions::default()).is_none(), "killed");
+    {
+        let mut universe = life.shared.borrow_mut();
+        (universe.death, universe.faulty) = (Death::Never, false);
+    }
+    life.good_run();
+    life.wait(SOON);
+    assert_eq!(life.shared.borrow().crm.living().count(), 2);
+    judge(&mut life);
 }

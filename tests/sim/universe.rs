@@ -33,7 +33,12 @@ pub enum Death {
     At(u64),
     /// At any point, in so many of 10,000 cases.
     Random(u64),
+    /// At the first point of this name.
+    AtPlace(&'static str),
 }
+
+/// Something that happens in a world.
+pub type Deed = Box<dyn FnOnce(&mut Universe)>;
 
 pub struct Universe {
     pub settings: Settings,
@@ -51,6 +56,9 @@ pub struct Universe {
     pub dead: bool,
     /// Points passed in this run.
     pub points: u64,
+    /// The run stands still from this point on (but not between asking for leave and sending), until another has run.
+    pub pause_at: Option<u64>,
+    paused: bool,
     /// Points passed in all runs.
     pub all_points: u64,
     /// Users act while the engine runs, in so many of a thousand points.
@@ -61,6 +69,8 @@ pub struct Universe {
     pub tracing: bool,
     /// People whose two records met in the transaction under way.
     pub meetings: Vec<String>,
+    /// What a story has happen once, at the first point of this name.
+    pub at_place: Option<(&'static str, Deed)>,
     pub faults: std::collections::BTreeMap<&'static str, u64>,
     pub places: std::collections::BTreeMap<&'static str, u64>,
 }
@@ -80,12 +90,15 @@ impl Universe {
             death: Death::Never,
             dead: false,
             points: 0,
+            pause_at: None,
+            paused: false,
             all_points: 0,
             busy: 0,
             faulty: false,
             trace: Vec::new(),
             meetings: Vec::new(),
             tracing: std::env::var_os("SIM_SEED").is_some(),
+            at_place: None,
             faults: Default::default(),
             places: Default::default(),
             settings,
@@ -120,9 +133,18 @@ impl Universe {
         self.points += 1;
         self.all_points += 1;
         *self.places.entry(name).or_default() += 1;
+        if self
+            .at_place
+            .as_ref()
+            .is_some_and(|(place, _)| *place == name)
+            && let Some((_, deed)) = self.at_place.take()
+        {
+            deed(self);
+        }
         let dies = match self.death {
             Death::Never => false,
             Death::At(point) => self.points == point,
+            Death::AtPlace(place) => place == name,
             Death::Random(share) => self.chance.below(10_000) < share,
         };
         if dies {
@@ -130,6 +152,11 @@ impl Universe {
             self.fault("kill");
             self.say(|| format!("      KILLED at {name}"));
             return true;
+        }
+        // Between the last look at the fence and the service's work no client can be stopped.
+        if self.pause_at.is_some_and(|at| self.points >= at) && !matches!(name, "push" | "delete") {
+            (self.pause_at, self.paused) = (None, true);
+            self.say(|| format!("      STANDS STILL at {name}"));
         }
         let millis = self.chance.between(1, 400);
         self.pass_time(Duration::from_millis(millis));
@@ -151,6 +178,86 @@ pub async fn turn(shared: &Shared, name: &'static str) {
     let dead = shared.borrow_mut().tick(name);
     if dead {
         std::future::pending::<()>().await;
+    }
+    // Only the run that came to this point waits here.
+    if shared.borrow().paused {
+        std::future::poll_fn(|context| {
+            if shared.borrow().paused {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+}
+
+/// Runs a future until it stands still at `pause_at`, then `meanwhile` (another process, with a copy of the state as it was then),
+/// then the rest of it, which sees its own state. True when it was overtaken: then the copy is the state from there on.
+pub fn drive_overtaken<F: Future>(shared: &Shared, future: F, meanwhile: impl FnOnce()) -> bool {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut meanwhile = Some(meanwhile);
+    {
+        let mut universe = shared.borrow_mut();
+        (universe.dead, universe.points) = (false, 0);
+    }
+    loop {
+        let polled = future.as_mut().poll(&mut context);
+        if shared.borrow().paused
+            && let Some(meanwhile) = meanwhile.take()
+        {
+            let copy = {
+                let mut universe = shared.borrow_mut();
+                while universe.disk.sync_one() {}
+                universe.paused = false;
+                universe.disk.copy()
+            };
+            let epoch = |shared: &Shared| {
+                let universe = shared.borrow();
+                universe.database.meta.as_ref().map(|meta| meta.epoch)
+            };
+            let before = epoch(shared);
+            let own = std::mem::replace(&mut shared.borrow_mut().disk, copy);
+            meanwhile();
+            // A quiet run overtakes nobody: then the bridge stays on the first machine.
+            let overtaken = epoch(shared) != before;
+            let newer = std::mem::replace(&mut shared.borrow_mut().disk, own);
+            shared
+                .borrow_mut()
+                .say(|| format!("      GOES ON, overtaken: {overtaken}"));
+            loop {
+                if future.as_mut().poll(&mut context).is_ready() {
+                    break;
+                }
+                let mut universe = shared.borrow_mut();
+                assert!(
+                    universe.disk.sync_one(),
+                    "the overtaken run waits for something that never comes"
+                );
+            }
+            let mut universe = shared.borrow_mut();
+            while universe.disk.sync_one() {}
+            if overtaken {
+                universe.disk = newer;
+            }
+            return overtaken;
+        }
+        if polled.is_ready() {
+            let mut universe = shared.borrow_mut();
+            while universe.disk.sync_one() {}
+            universe.pause_at = None;
+            return false;
+        }
+        let mut universe = shared.borrow_mut();
+        universe.tick("commit");
+        if !universe.paused {
+            assert!(
+                universe.disk.sync_one(),
+                "the engine waits for something that never comes"
+            );
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Intent {
     /// The contact, for updates and deletions (and for a create that restores a deleted one).
     #[serde(with = "id_text")]
     pub remote: Option<RemoteId>,
-    /// The reserved identity, sealed: External ID, else e-mail (creates only).
+    /// What it is sent under, sealed: External ID, else e-mail. For a create it is the reserved identity.
     pub identity: Option<SealedIdentity>,
     /// Per field: digest of what was sent; `None` for fields that this write does not change.
     #[serde(with = "digests")]
@@ -62,13 +62,13 @@ pub struct Intent {
     pub mapping: u16,
     /// The epoch of the run that announced it.
     pub epoch: u64,
-    /// When it was announced, by our clock: before `settle` has passed, absence proves nothing.
+    /// When it was announced, by our clock.
     pub at: DateTime<Utc>,
     /// Times that it was sent and not found afterwards.
     pub tries: u8,
 }
 
-/// The identity that a create was sent under; sealed, because an e-mail address is a person's data.
+/// The identity that a contact was sent under; sealed, because an e-mail address is a person's data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedIdentity {
     /// Whether it is an External ID (else an e-mail address).
