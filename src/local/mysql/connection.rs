@@ -15,7 +15,7 @@ use crate::local::server::backend::{
     Answer, Backend, Done, Fault, Journal, Noted, Param, Statement, first,
 };
 use crate::local::server::shape::Found;
-use crate::local::server::url::{Address, Tls, Way};
+use crate::database::{Address, Tls, Way};
 use crate::local::server::{Connector, ServerOptions};
 use crate::model::LocalKey;
 

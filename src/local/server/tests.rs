@@ -6,9 +6,9 @@ mod fresh;
 use chrono::NaiveDateTime;
 
 use super::backend::{Statement, first};
-use super::url::Address;
 use super::{Connector, ServerLocal, ServerOptions};
 use crate::config::{DatabaseUrl, ServerUrl, database_for_tests};
+use crate::database::Address;
 use crate::local::contract::{
     Place, all, column, fence, insert, inserted, keys, layout, prepared, text, update, vault,
 };
