@@ -201,6 +201,8 @@ pub enum SqlDialect {
     Postgres,
     /// MySQL and MariaDB
     Mysql,
+    /// A state in PostgreSQL
+    PostgresState,
 }
 
 /// The files that have a schema.

@@ -59,6 +59,7 @@ impl<'s> Bridge<'s> {
         bridge.ensure_supported()?;
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
+        location.check()?;
         let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
         let limits = &bridge.limits;
         let local = AnyLocal::open(
@@ -104,6 +105,7 @@ impl<'s> Bridge<'s> {
     pub fn state_limits(&self) -> StateLimits {
         StateLimits {
             free_bytes_min: self.settings.limits.free_disk,
+            lease: self.settings.limits.lease,
             ..StateLimits::default()
         }
     }
@@ -146,10 +148,11 @@ pub fn ensure_free(location: &StateLocation, bridge: &str) -> Result<()> {
             "E-STATE-LOCKED",
             format!(
                 "Another run{} holds bridge `{bridge}`. Try again when it has ended",
-                holder
-                    .pid
-                    .map(|pid| format!(" (pid {pid})"))
-                    .unwrap_or_default()
+                match (&holder.host, holder.pid) {
+                    (Some(_), _) => format!(" ({holder})"),
+                    (None, Some(pid)) => format!(" (pid {pid})"),
+                    (None, None) => String::new(),
+                }
             ),
         )),
     }

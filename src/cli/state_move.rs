@@ -25,12 +25,20 @@ pub async fn run(
     let settings = project::load(config)?;
     let target = StateLocation::parse(to, &settings.directory)
         .map_err(|sentence| Error::config("E-USAGE", format!("--to {sentence}")))?;
+    let target = as_location(&target);
+    target.check()?;
+    // Never as it was given: it may hold a password.
+    let to = if target.shared().is_some() {
+        &target.to_string()
+    } else {
+        to
+    };
     let world = RealWorld::new();
     let bridge = Bridge::prepare(&settings, settings.bridge(name)?, &world, Purpose::Look)?;
     let progress = Progress::start(shows_progress, name);
     let moved = Move {
         from: &bridge.location,
-        to: &as_location(&target),
+        to: &target,
         bridge: name,
         fingerprint: bridge.vault.fingerprint(),
         key_file: bridge.key_file,

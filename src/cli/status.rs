@@ -1,6 +1,6 @@
 //! `contactbridge status`: how each bridge fares, from what its last run left beside its store.
 //!
-//! It opens no store, so that it always answers, also beside a run.
+//! It opens no store, so that it always answers, also beside a run; of a state in PostgreSQL it asks the server, which must be there.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use super::output::{Output, table};
 use super::project;
 use super::world::RealWorld;
 use crate::config::{BridgeSettings, RemoteSettings};
-use crate::model::{Result, World};
-use crate::state::{self, StateLocation};
+use crate::model::{ErrorKind, Result, World};
+use crate::state::{self, Overview, StateLocation};
 use crate::sync::{BridgeReport, Outcome};
 
 /// What a run leaves for `status`. A key that an older version did not write is empty.
@@ -47,7 +47,19 @@ pub fn leave(
     kept: Option<Kept>,
     now: DateTime<Utc>,
 ) {
-    let before = read(location, &report.bridge).unwrap_or_default();
+    // Whoever has taken a shared bridge over leaves what `status` shows.
+    if report.failure == Some(ErrorKind::Busy) && location.shared().is_some() {
+        return;
+    }
+    let before = match state::read_status(location, &report.bridge) {
+        Ok(json) => json
+            .and_then(|json| serde_json::from_slice::<Left>(&json).ok())
+            .unwrap_or_default(),
+        Err(error) => {
+            tracing::debug!(bridge = report.bridge, code = error.code(), "no status");
+            return warn_unwritten(&report.bridge);
+        }
+    };
     let is_good = matches!(report.outcome, Outcome::Ok | Outcome::Partial);
     let left = Left {
         outcome: Some(name(report.outcome).to_owned()),
@@ -92,11 +104,15 @@ fn write(location: &StateLocation, bridge: &str, left: &Left) {
         .map_err(|_| ())
         .and_then(|json| state::leave_status(location, bridge, &json).map_err(|_| ()));
     if outcome.is_err() {
-        tracing::warn!(
-            bridge,
-            "what `status` shows could not be written; the run itself is not concerned"
-        );
+        warn_unwritten(bridge);
     }
+}
+
+fn warn_unwritten(bridge: &str) {
+    tracing::warn!(
+        bridge,
+        "what `status` shows could not be written; the run itself is not concerned"
+    );
 }
 
 fn read(location: &StateLocation, bridge: &str) -> Option<Left> {
@@ -123,6 +139,9 @@ pub fn name(outcome: Outcome) -> &'static str {
 struct Lease {
     pid: Option<u32>,
     since: Option<String>,
+    /// The machine, and when the lease runs out unless it is renewed: for a state that machines share.
+    host: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -149,10 +168,18 @@ pub fn run(config: Option<&Path>, output: Output) -> Result<Exit> {
     let settings = project::load(config)?;
     let location = project::state_location(&settings);
     let now = RealWorld::new().now();
+    location.check()?;
+    let names: Vec<&str> = settings
+        .bridges
+        .iter()
+        .map(|bridge| bridge.name.as_str())
+        .collect();
+    let seen = state::overview(&location, &names)?;
     let all: Vec<Status> = settings
         .bridges
         .iter()
-        .map(|bridge| status(bridge, &location, now))
+        .zip(seen)
+        .map(|(bridge, seen)| status(bridge, seen, now))
         .collect();
     output.report(&all, |all| {
         table(
@@ -173,9 +200,14 @@ pub fn run(config: Option<&Path>, output: Output) -> Result<Exit> {
     Ok(Exit::Clean)
 }
 
-fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>) -> Status {
-    let left = read(location, &bridge.name).unwrap_or_default();
-    let holder = state::holder(location, &bridge.name).unwrap_or_else(|error| {
+fn status(bridge: &BridgeSettings, seen: Overview, now: DateTime<Utc>) -> Status {
+    let left: Left = seen
+        .status
+        .ok()
+        .flatten()
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .unwrap_or_default();
+    let holder = seen.holder.unwrap_or_else(|error| {
         super::logging::warn_of(&error);
         None
     });
@@ -199,6 +231,8 @@ fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>)
         lease: holder.map(|holder| Lease {
             pid: holder.pid,
             since: holder.since.map(text),
+            host: holder.host,
+            until: holder.until.map(text),
         }),
         error: left.error,
     }
@@ -224,9 +258,14 @@ fn row(status: &Status) -> [String; 9] {
         status.quarantined.to_string(),
         status.lease.as_ref().map_or_else(
             || "-".to_owned(),
-            |lease| match lease.pid {
-                Some(pid) => format!("process {pid}"),
-                None => "a run".to_owned(),
+            |lease| {
+                let process = lease
+                    .pid
+                    .map_or_else(|| "a run".to_owned(), |pid| format!("process {pid}"));
+                match &lease.host {
+                    Some(host) => format!("{process} on {host}"),
+                    None => process,
+                }
             },
         ),
     ]

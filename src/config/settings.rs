@@ -235,10 +235,7 @@ impl Settings {
 
     /// Refuses what the file may say but this version can't do yet, with `E-NOT-SUPPORTED` (exit 2).
     pub fn ensure_supported(&self) -> Result<()> {
-        match &self.state {
-            StateLocation::Postgres(_) => Err(not_supported("state", "a state in PostgreSQL")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! The file stays when the lock goes; only the lock on it counts, and what is in it names the holder.
 
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Local, SecondsFormat, Utc};
 
 use super::files;
 use crate::model::{Error, Result};
@@ -29,6 +30,27 @@ pub struct Holder {
     pub pid: Option<u32>,
     /// When it took the lock.
     pub since: Option<DateTime<Utc>>,
+    /// Its machine, for a state that machines share.
+    pub host: Option<String>,
+    /// When its lease runs out unless it is renewed, likewise. By the clock of the state's server, as `since` is.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// For messages, such as `host web2, pid 4711, since 2026-11-22T10:02:00Z, until 2026-11-22T10:02:30Z`.
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let said: Vec<String> = [
+            self.host.as_ref().map(|host| format!("host {host}")),
+            self.pid.map(|pid| format!("pid {pid}")),
+            self.since.map(|at| format!("since {}", instant(at))),
+            self.until.map(|at| format!("until {}", instant(at))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        f.write_str(&said.join(", "))
+    }
 }
 
 impl StoreLock {
@@ -87,6 +109,8 @@ fn read(file: &mut File) -> Holder {
             .next()
             .and_then(|line| DateTime::parse_from_rfc3339(line).ok())
             .map(|since| since.to_utc()),
+        host: None,
+        until: None,
     }
 }
 
@@ -143,7 +167,9 @@ mod tests {
             holder(&path).unwrap(),
             Some(Holder {
                 pid: Some(pid),
-                since: Some(start)
+                since: Some(start),
+                host: None,
+                until: None,
             })
         );
 

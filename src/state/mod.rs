@@ -1,4 +1,4 @@
-//! What a bridge remembers, behind [`StateStore`]: sled (embedded, the default), SQLite, memory.
+//! What a bridge remembers, behind [`StateStore`]: sled (embedded, the default), SQLite, PostgreSQL (shared), memory.
 //!
 //! A store keeps bytes under keys in named tables and commits batches whole and durably. It must not know what the
 //! bytes mean. Each value carries its own checksum; a damaged one is an error, never a missing one.
@@ -17,6 +17,7 @@ mod marker;
 mod memory;
 mod moving;
 mod open;
+mod postgres;
 mod sled;
 mod sqlite;
 
@@ -26,9 +27,10 @@ pub use lock::{Holder, StoreLock};
 pub use memory::MemoryStore;
 pub use moving::{Move, Moved};
 pub use open::{
-    AnyStore, DEFAULT_FREE_BYTES_MIN, StateLimits, exists, holder, leave_status, open, read_status,
-    set_aside,
+    AnyStore, DEFAULT_FREE_BYTES_MIN, Overview, StateLimits, exists, holder, leave_status, open,
+    overview, read_status, set_aside,
 };
+pub use postgres::{DEFAULT_LEASE, DEFAULT_SCHEMA, PostgresStore, SharedPlace, shared_state_sql};
 pub use sled::SledStore;
 pub use sqlite::SqliteStore;
 
@@ -168,6 +170,24 @@ pub trait StateStore {
 
     /// Commits a batch: the only way to write. See [`Durable`].
     fn commit(&self, batch: Batch) -> Durable;
+
+    /// Whether this opener took a shared store over from a holder that never gave it back, and that may still be at work. It can't
+    /// commit any more; before anything is read, the caller keeps it from writing to the customer's database as well, and
+    /// says so with [`StateStore::fenced`].
+    fn overtook(&self) -> bool {
+        false
+    }
+
+    /// The holder that was taken over can't write anywhere any more.
+    async fn fenced(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes sure, right before something is sent, that a shared store is still this opener's, and that its lease has its whole
+    /// length before it. `E-FENCED` (exit 6) where it is another's.
+    async fn still_held(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

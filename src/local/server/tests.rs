@@ -15,7 +15,7 @@ use crate::local::contract::{
 use crate::local::{ChildSet, JournalState, Local, LocalChanges, RowOutcome, RowWrite, instant};
 use crate::model::{Cell, ChangeMethod, ColumnKind, Digest, ErrorKind, Layout, LocalKey, RemoteId};
 
-pub(in crate::local) use fresh::{Fresh, Server};
+pub(crate) use fresh::{Fresh, Server};
 
 /// A database of its own, for a backend.
 pub(in crate::local) struct At<B> {
