@@ -58,11 +58,7 @@ impl Move<'_> {
                 self.finish()?;
                 return Ok(Moved { keys });
             }
-            return Err(open::moved(
-                self.bridge,
-                &self.from,
-                &gone,
-            ));
+            return Err(open::moved(self.bridge, &self.from, &gone));
         }
         if !is_arriving && open::exists(self.to, self.bridge)? {
             return Err(Error::config(

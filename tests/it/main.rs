@@ -15,6 +15,7 @@
 //! - `kill`: runs that are killed at random moments
 //! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
+//! - `shared`: a state in PostgreSQL that machines share: leases, sleepers, moves, every command
 //! - `shadow`: bridges to a service that queues what changed
 //! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
@@ -33,6 +34,7 @@ mod guards;
 mod kill;
 mod servers;
 mod shadow;
+mod shared;
 mod simulator;
 mod support;
 mod two_way;

@@ -91,11 +91,7 @@ async fn status_of(link: &mut Link, bridge: &str) -> Result<Option<Vec<u8>>> {
 }
 
 /// Replaces what `status` shows of a bridge.
-pub(in crate::state) fn leave_status(
-    place: &SharedPlace,
-    bridge: &str,
-    json: &[u8],
-) -> Result<()> {
+pub(in crate::state) fn leave_status(place: &SharedPlace, bridge: &str, json: &[u8]) -> Result<()> {
     let left = look(place, async |link| {
         let put = format!(
             "INSERT INTO {}.bridge (name, status) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET status = excluded.status",
@@ -195,7 +191,8 @@ pub(in crate::state) fn set_aside(place: &SharedPlace, bridge: &str) -> Result<O
             let Some(found) = store_of(link, bridge).await? else {
                 return Ok(None);
             };
-            let put = format!("UPDATE {name}.store SET aside = clock_timestamp() WHERE number = $1");
+            let put =
+                format!("UPDATE {name}.store SET aside = clock_timestamp() WHERE number = $1");
             link.execute(ask(put).bind(found.number)).await?;
             Ok(Some(format!(
                 "store {} in the schema {} of {}",

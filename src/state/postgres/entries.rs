@@ -232,7 +232,11 @@ mod tests {
         let puts: usize = parts.iter().map(|part| part.put_keys.len()).sum();
         let gone: usize = parts.iter().map(|part| part.gone_keys.len()).sum();
         assert_eq!((puts, gone), (100, 100));
-        assert!(parts.iter().all(|part| part.bytes < STATEMENT_BYTES + 210_000));
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.bytes < STATEMENT_BYTES + 210_000)
+        );
         assert!(entries.parts(&[Batch::new()]).is_empty());
     }
 }

@@ -155,7 +155,9 @@ pub(super) fn damaged(place: &SharedPlace, what: &str) -> Error {
 
 /// Somebody else took the lease over.
 pub(super) fn overtaken(bridge: &str, holder: Option<String>) -> Error {
-    let who = holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
+    let who = holder
+        .map(|holder| format!(" ({holder})"))
+        .unwrap_or_default();
     Error::new(
         ErrorKind::Busy,
         "E-FENCED",

@@ -12,7 +12,7 @@ use super::connection::{DEFAULT_STATEMENT_TIMEOUT, Link, ask};
 use super::entries::{Entries, Pair};
 use super::lease::{self, Lease};
 use super::{SharedPlace, fault, schema};
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorKind, Result};
 use crate::state::fault::Fault;
 use crate::state::{Batch, Table};
 
@@ -100,7 +100,7 @@ pub(super) async fn run(
         failed
     };
     let (failed, ()) = tokio::join!(failed, renewing);
-    leave(link, &wanted.place, &lease).await;
+    leave(link, &wanted.place, &lease, &fault).await;
     // Told last, so that whoever tries again finds the lease free.
     if let Some((opened, error)) = failed {
         let _ = opened.send(Err(error));
@@ -262,7 +262,7 @@ async fn keep(place: &SharedPlace, lease: &Lease, fault: &Fault, mut stopped: wa
             loop {
                 match renew_by(&mut link, place, lease, every).await {
                     Ok(()) => return Ok(()),
-                    Err(error) if error.kind() == crate::model::ErrorKind::Busy => return Err(error),
+                    Err(error) if error.kind() == ErrorKind::Busy => return Err(error),
                     Err(error) => {
                         link = None;
                         tracing::warn!(
@@ -271,7 +271,10 @@ async fn keep(place: &SharedPlace, lease: &Lease, fault: &Fault, mut stopped: wa
                             "the lease could not be renewed; trying again"
                         );
                         let pause = every / 4;
-                        if tokio::time::timeout(pause, std::future::pending::<()>()).await.is_err() {
+                        if tokio::time::timeout(pause, std::future::pending::<()>())
+                            .await
+                            .is_err()
+                        {
                             continue;
                         }
                     }
@@ -310,20 +313,26 @@ async fn renew_by(
 }
 
 /// Gives the lease back, on a new connection where the old one broke.
-async fn leave(mut link: Link, place: &SharedPlace, lease: &Lease) {
+async fn leave(mut link: Link, place: &SharedPlace, lease: &Lease, fault: &Fault) {
     let leaving = async {
-        if lease::give_back(&mut link, lease).await.is_err() {
-            let mut other = Link::open(place, GIVE_BACK).await?;
-            lease::give_back(&mut other, lease).await?;
+        match lease::give_back(&mut link, lease).await {
+            Err(error) if error.kind() != ErrorKind::Busy => {
+                let mut other = Link::open(place, GIVE_BACK).await?;
+                lease::give_back(&mut other, lease).await
+            }
+            given => given,
         }
-        Ok::<_, Error>(())
     };
-    let left = tokio::time::timeout(GIVE_BACK, leaving).await;
-    if !matches!(left, Ok(Ok(()))) {
-        tracing::warn!(
+    match tokio::time::timeout(GIVE_BACK, leaving).await {
+        Ok(Ok(())) => {}
+        // Everything was committed before; but whoever closes must know that he speaks for nobody any more.
+        Ok(Err(overtaken)) if overtaken.kind() == ErrorKind::Busy => {
+            fault.note(overtaken);
+        }
+        _ => tracing::warn!(
             bridge = lease.bridge,
             "the lease could not be given back; it runs out by itself"
-        );
+        ),
     }
     link.close().await;
 }

@@ -133,20 +133,24 @@ pub(super) async fn fenced(link: &mut Link, lease: &Lease) -> Result<()> {
     Err(lost(link, lease).await)
 }
 
-/// Gives the lease back. One that is another's by now is left alone.
+/// Gives the lease back. `E-FENCED` (exit 6) where it is another's by now, which is left alone.
 pub(super) async fn give_back(link: &mut Link, lease: &Lease) -> Result<()> {
     let table = format!("{}.bridge", link.place().quoted());
     let free = format!(
         "UPDATE {table} SET holder = NULL, host = NULL, pid = NULL, since = NULL, until = NULL WHERE name = $1 AND epoch = $2 AND holder = $3"
     );
-    link.execute(
-        ask(free)
-            .bind(&lease.bridge)
-            .bind(lease.epoch)
-            .bind(&lease.token),
-    )
-    .await
-    .map(|_| ())
+    let given = link
+        .execute(
+            ask(free)
+                .bind(&lease.bridge)
+                .bind(lease.epoch)
+                .bind(&lease.token),
+        )
+        .await?;
+    if given == 1 {
+        return Ok(());
+    }
+    Err(lost(link, lease).await)
 }
 
 /// Who holds a bridge now; `None` where nobody does, or where the lease ran out.

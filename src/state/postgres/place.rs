@@ -125,7 +125,10 @@ mod tests {
             ("postgres://localhost/state?schema=a%22b", "E-DB-URL"),
             ("postgres://localhost/state?schema=pg_catalog", "E-DB-URL"),
             ("postgres://localhost/state?schma=a", "E-DB-URL"),
-            ("postgres://db.example.org/state?sslmode=disable", "E-DB-TLS"),
+            (
+                "postgres://db.example.org/state?sslmode=disable",
+                "E-DB-TLS",
+            ),
         ] {
             let error = place(text).check().unwrap_err();
             assert_eq!(error.code(), code, "{text}");

@@ -48,11 +48,15 @@ pub fn shared_state_sql() -> String {
 
 /// Whether the tables stand.
 pub(super) async fn stands(link: &mut Link) -> Result<bool> {
-    let names = ["bridge", "store", "entry"].map(|table| format!("{}.{table}", link.place().quoted()));
+    let names =
+        ["bridge", "store", "entry"].map(|table| format!("{}.{table}", link.place().quoted()));
     let row = link
         .one(
-            ask("SELECT count(to_regclass(name)) AS found FROM unnest($1::text[]) AS name".to_owned())
-                .bind(names.to_vec()),
+            ask(
+                "SELECT count(to_regclass(name)) AS found FROM unnest($1::text[]) AS name"
+                    .to_owned(),
+            )
+            .bind(names.to_vec()),
         )
         .await?;
     Ok(link.cell::<i64>(&row, "found")? == 3)

@@ -12,4 +12,4 @@ pub use binary::{Binary, Ran};
 pub use foreign::{ForeignCrm, ForeignIssuer, zeep};
 pub use http::{HttpAnswer, http};
 pub use project::{MAPPING, Project, Setup};
-pub use servers::Server;
+pub use servers::{Fresh, Server};
