@@ -12,7 +12,6 @@ pub fn load(config: Option<&Path>) -> Result<Settings> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    settings.ensure_supported()?;
     Ok(settings)
 }
 

@@ -232,11 +232,6 @@ impl Settings {
                 )
             })
     }
-
-    /// Refuses what the file may say but this version can't do yet, with `E-NOT-SUPPORTED` (exit 2).
-    pub fn ensure_supported(&self) -> Result<()> {
-        Ok(())
-    }
 }
 
 impl BridgeSettings {

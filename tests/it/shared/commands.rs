@@ -172,7 +172,7 @@ fn another_key_and_no_key_are_refused() {
     );
     project.edit(
         "bridge.yaml",
-        &format!("state_key: {}\n", "ab".repeat(32)),
+        &format!("{}\n", super::key_line(&"ab".repeat(32))),
         "",
     );
     project.line("sync").exits(2).complains("state_key");

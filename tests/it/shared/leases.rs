@@ -44,7 +44,6 @@ fn h67_a_held_bridge_ends_others_with_6_and_status_says_who_holds_it() {
         "reseed members --relink",
         "review list",
         "quarantine list",
-        "links export",
         "journal remove members",
         "state move members --to sqlite:other",
     ] {

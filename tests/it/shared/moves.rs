@@ -1,6 +1,6 @@
 //! `state move` between sled, SQLite and PostgreSQL, in all directions, through the real binary.
 
-use super::{KEY, lines};
+use super::{KEY, key_line, lines};
 use crate::support::{Fresh, Project, Server};
 use crate::two_way::{assert_equal_sides, plain};
 
@@ -17,7 +17,7 @@ fn a_state_goes_through_all_stores_and_loses_nothing() {
     else {
         return;
     };
-    let key = format!("\nstate_key: {KEY}");
+    let key = format!("\n{}", key_line(KEY));
     let project = plain(30)
         .key("conflicts: review")
         .state(&format!("state{key}"))
@@ -129,7 +129,7 @@ fn what_can_not_be_moved_is_said_and_left_alone() {
     project.run_move(&state.url()).exits(0);
 
     // What another bridge of that name has there stays.
-    let other = plain(5).state(&format!("state\nstate_key: {KEY}")).build();
+    let other = plain(5).state(&format!("state\n{}", key_line(KEY))).build();
     other.sync(0);
     other
         .run_move(&state.url())
@@ -152,14 +152,16 @@ fn a_move_that_was_cut_is_refused_to_runs_and_finished_by_the_same_command() {
     let Some(state) = Fresh::make(Server::Postgres) else {
         return;
     };
-    let project = plain(20).state(&format!("state\nstate_key: {KEY}")).build();
+    let project = plain(20)
+        .state(&format!("state\n{}", key_line(KEY)))
+        .build();
     project.sync(0);
     project.run_move(&state.url()).exits(0);
     // As it is when the last step did not come to be.
     state.run("UPDATE contactbridge.store SET arriving = true");
     project.line("sync").exits(7).complains("E-STATE-MOVED");
     let moved = format!("state: {}\n", lines(&state.url()));
-    let old = format!("state: state\nstate_key: {KEY}\n");
+    let old = format!("state: state\n{}\n", key_line(KEY));
     project.edit("bridge.yaml", &old, &moved);
     project.line("sync").exits(7).complains("E-STATE-ARRIVING");
     project.edit("bridge.yaml", &moved, &old);

@@ -129,7 +129,7 @@ fn h67_a_sleeper_is_fenced_off_the_database_also_by_a_run_that_writes_nothing() 
     let sleeper = Sleeper::at(&shared, "L.before").expect("it comes to L.before");
     shared.let_it_expire();
     // The next one fails before it writes anything: the CRM does not answer.
-    project.crm.switch("status=503").expect("a switch");
+    project.crm.switch("unavailable=86400").expect("a switch");
     project.sync(5);
     let rows = || project.rows("SELECT * FROM customers");
     let before = rows();
@@ -157,6 +157,26 @@ fn h67_a_plan_that_overtakes_leaves_the_sleeper_to_the_next_run() {
     project.sync(0);
     assert_eq!(shared.cell(overtaken), "false");
     assert_fenced(&sleeper.wake(), "L.before");
+    assert_done(project);
+    project.quiet_sync(0);
+}
+
+#[test]
+fn h67_a_sleeper_sends_nothing_after_somebody_else_only_looked() {
+    let Some(shared) = Shared::with(10) else {
+        return;
+    };
+    let project = &shared.project;
+    project.sync(0);
+    work(project);
+    // Announced, and about to be sent. Nothing in the customer's database tells of the one that plans.
+    let sleeper = Sleeper::at(&shared, "C5").expect("it comes to C5");
+    shared.let_it_expire();
+    project.line("plan").exits(0);
+    let writes = project.remote_writes();
+    assert_fenced(&sleeper.wake(), "C5");
+    assert_eq!(project.remote_writes(), writes);
+    project.sync(0);
     assert_done(project);
     project.quiet_sync(0);
 }
