@@ -25,6 +25,8 @@ struct Sleeper {
 }
 
 impl Sleeper {
+    // One that ended instead was waited for.
+    #[allow(clippy::zombie_processes)]
     fn at(shared: &Shared, point: &str) -> Option<Self> {
         let child = shared
             .project
