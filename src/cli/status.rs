@@ -81,13 +81,14 @@ pub fn leave(
         },
         error: report.error.clone(),
     };
-    write(location, &report.bridge, &left);
+    write(state::leave_status, location, &report.bridge, &left);
 }
 
 /// Corrects what waits for a person, after a person has settled some of it.
 pub fn amend(location: &StateLocation, bridge: &str, review: u64, quarantined: u64) {
     if let Some(left) = read(location, bridge) {
         write(
+            state::amend_status,
             location,
             bridge,
             &Left {
@@ -99,10 +100,12 @@ pub fn amend(location: &StateLocation, bridge: &str, review: u64, quarantined: u
     }
 }
 
-fn write(location: &StateLocation, bridge: &str, left: &Left) {
+type Leave = fn(&StateLocation, &str, &[u8]) -> Result<()>;
+
+fn write(leave: Leave, location: &StateLocation, bridge: &str, left: &Left) {
     let outcome = serde_json::to_vec(left)
         .map_err(|_| ())
-        .and_then(|json| state::leave_status(location, bridge, &json).map_err(|_| ()));
+        .and_then(|json| leave(location, bridge, &json).map_err(|_| ()));
     if outcome.is_err() {
         warn_unwritten(bridge);
     }

@@ -27,8 +27,8 @@ pub use lock::{Holder, StoreLock};
 pub use memory::MemoryStore;
 pub use moving::{Move, Moved};
 pub use open::{
-    AnyStore, DEFAULT_FREE_BYTES_MIN, Overview, StateLimits, exists, holder, leave_status, open,
-    overview, read_status, set_aside,
+    AnyStore, DEFAULT_FREE_BYTES_MIN, Overview, StateLimits, amend_status, exists, holder,
+    leave_status, open, overview, read_status, set_aside, since_last_pass,
 };
 pub use postgres::{DEFAULT_LEASE, DEFAULT_SCHEMA, PostgresStore, SharedPlace, shared_state_sql};
 pub use sled::SledStore;

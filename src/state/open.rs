@@ -361,10 +361,27 @@ pub(super) fn discard(location: &StateLocation, bridge: &str, now: DateTime<Utc>
     Ok(())
 }
 
-/// Leaves what `status` shows beside a run: `json` replaces what was left before, whole.
+/// Corrects what `status` shows of a bridge, without a pass.
+pub fn amend_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
+    match location.shared() {
+        Some(place) => desk::leave_status(place, bridge, json, false),
+        None => leave_status(location, bridge, json),
+    }
+}
+
+/// How long ago a pass of `bridge` ended, whichever machine made it: by one clock, the server's of a shared state. `None` where
+/// none was made, and for a state that no other machine works on.
+pub fn since_last_pass(location: &StateLocation, bridge: &str) -> Result<Option<Duration>> {
+    match location.shared() {
+        Some(place) => desk::since_last_pass(place, bridge),
+        None => Ok(None),
+    }
+}
+
+/// Leaves what `status` shows, at the end of a pass: `json` replaces what was left before, whole.
 pub fn leave_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
     if let Some(place) = location.shared() {
-        return desk::leave_status(place, bridge, json);
+        return desk::leave_status(place, bridge, json, true);
     }
     let path = location.beside(bridge, "status.json")?;
     if let Some(directory) = path.parent() {

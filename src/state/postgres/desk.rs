@@ -90,17 +90,43 @@ async fn status_of(link: &mut Link, bridge: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Replaces what `status` shows of a bridge.
-pub(in crate::state) fn leave_status(place: &SharedPlace, bridge: &str, json: &[u8]) -> Result<()> {
+/// Replaces what `status` shows of a bridge; `passed`: a pass has just ended.
+pub(in crate::state) fn leave_status(
+    place: &SharedPlace,
+    bridge: &str,
+    json: &[u8],
+    passed: bool,
+) -> Result<()> {
     let left = look(place, async |link| {
         let put = format!(
-            "INSERT INTO {}.bridge (name, status) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET status = excluded.status",
+            "INSERT INTO {}.bridge AS b (name, status, passed) VALUES ($1, $2, CASE WHEN $3 THEN clock_timestamp() END) \
+             ON CONFLICT (name) DO UPDATE SET status = excluded.status, passed = coalesce(excluded.passed, b.passed)",
             link.place().quoted()
         );
-        link.execute(ask(put).bind(bridge).bind(json)).await
+        link.execute(ask(put).bind(bridge).bind(json).bind(passed))
+            .await
     })?;
     left.map(|_| ())
         .ok_or_else(|| fault::damaged(place, "it has no tables yet"))
+}
+
+/// How long ago a pass of `bridge` ended, whichever machine made it, by the server's clock; `None` where none was made.
+pub(in crate::state) fn since_last_pass(
+    place: &SharedPlace,
+    bridge: &str,
+) -> Result<Option<Duration>> {
+    let since = look(place, async |link| {
+        let look = format!(
+            "SELECT (extract(epoch FROM clock_timestamp() - passed) * 1000)::bigint AS since FROM {}.bridge WHERE name = $1",
+            link.place().quoted()
+        );
+        match link.first(ask(look).bind(bridge)).await? {
+            Some(row) => link.cell::<Option<i64>>(&row, "since"),
+            None => Ok(None),
+        }
+    })?;
+    let since = since.flatten();
+    Ok(since.map(|since| Duration::from_millis(u64::try_from(since).unwrap_or(0))))
 }
 
 /// A store of a bridge that is not put aside.

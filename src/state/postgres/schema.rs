@@ -6,7 +6,7 @@ use crate::model::{Error, Result};
 
 /// All that a shared state needs, for the schema of that (quoted) name.
 ///
-/// `bridge`: who holds what, and what `status` shows. `store`: which of a bridge's stores counts. `entry`: what is remembered,
+/// `bridge`: who holds what, what `status` shows, and when the last pass ended. `store`: which of a bridge's stores counts. `entry`: what is remembered,
 /// each value with its own checksum.
 fn statements(schema: &str) -> String {
     format!(
@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS {schema}.bridge (
     since timestamptz,
     until timestamptz,
     overtaken boolean NOT NULL DEFAULT false,
-    status bytea
+    status bytea,
+    passed timestamptz
 ) WITH (fillfactor = 50);
 CREATE TABLE IF NOT EXISTS {schema}.store (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -290,29 +290,40 @@ async fn who_can_not_renew_stops_and_who_was_overtaken_hears_of_it() {
 #[tokio::test]
 async fn a_takeover_waits_for_a_commit_under_way() {
     let place = place!();
-    place.open().await.close().unwrap();
-    // The last holder's transaction, at the point between its fence and its end.
-    let mut link = connection::Link::open(&place.place, Duration::from_secs(60))
+    let waiters = |count: &str| {
+        let waits = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        place.cell(waits).as_deref() == Some(count)
+    };
+    let store = place.open().await;
+    store.commit(one("a", "1")).await.unwrap();
+    // Somebody's hand on a row keeps a commit of the holder under way.
+    let mut hand = connection::Link::open(&place.place, Duration::from_secs(60))
         .await
         .unwrap();
-    link.script("BEGIN; SELECT FROM contactbridge.bridge WHERE name = 'members' FOR KEY SHARE")
+    hand.script("BEGIN; UPDATE contactbridge.entry SET value = value WHERE key = 'a'")
         .await
         .unwrap();
+    let mut late = store.commit(one("a", "2"));
+    while !waiters("1") {}
+    place.let_it_expire();
     let mut taking = Box::pin(place.open_for(DEFAULT_LEASE));
-    // It waits: the server says for what.
-    let waits = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    loop {
+    // It waits: the server says so.
+    while !waiters("2") {
         tokio::select! {
             biased;
             _ = &mut taking => panic!("it did not wait"),
+            _ = &mut late => panic!("it was not under way"),
             () = tokio::task::yield_now() => {}
         }
-        if place.cell(waits).as_deref() == Some("1") {
-            break;
-        }
     }
-    link.script("COMMIT").await.unwrap();
-    taking.await.unwrap();
+    hand.script("COMMIT").await.unwrap();
+    let next = taking.await.unwrap();
+    late.await.unwrap();
+    assert_eq!(next.get(Table::Link, b"a").await.unwrap().unwrap(), b"2");
+    assert_eq!(
+        store.commit(one("a", "3")).await.unwrap_err().code(),
+        "E-FENCED"
+    );
 }
 
 #[tokio::test]
@@ -447,7 +458,7 @@ async fn an_administrator_makes_the_schema_and_grants_no_more_than_the_documents
     remove.remove(Table::Link, "a");
     store.commit(remove).await.unwrap();
     store.close().unwrap();
-    desk::leave_status(&own, "members", b"{}").unwrap();
+    desk::leave_status(&own, "members", b"{}", true).unwrap();
     assert!(desk::set_aside(&own, "members").unwrap().is_some());
     desk::announce(&own, "other").unwrap();
     desk::finish(&own, "other").unwrap();
@@ -521,8 +532,15 @@ async fn what_the_common_opener_promises_holds_here_too() {
         "E-STATE-CORRUPT"
     );
 
-    crate::state::leave_status(&location, "members", b"{\"a\":1}").unwrap();
-    crate::state::leave_status(&location, "members", b"{}").unwrap();
+    let passed = || crate::state::since_last_pass(&location, "members").unwrap();
+    crate::state::amend_status(&location, "members", b"{\"a\":1}").unwrap();
+    assert_eq!(passed(), None);
+    crate::state::leave_status(&location, "members", b"{\"a\":2}").unwrap();
+    place
+        .fresh
+        .run("UPDATE contactbridge.bridge SET passed = passed - interval '1 hour'");
+    crate::state::amend_status(&location, "members", b"{}").unwrap();
+    assert!(passed().unwrap() >= Duration::from_secs(3600));
     assert_eq!(
         crate::state::read_status(&location, "members")
             .unwrap()
