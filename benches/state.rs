@@ -1,42 +1,66 @@
-//! T8 of docs/performance.md: durable links a second, 100 links a commit, for each embedded store.
+//! T8 of docs/performance.md: durable links a second, 100 links a commit, for each store.
 //!
 //! A link is one key with all its facts (about 250 bytes) and one index entry. Beside it: reading pages of 100, and a scan in
-//! the order of keys. `cargo bench --bench state [-- sled|sqlite] [sorted|shuffled] [1|8]`; STATE_BENCH_LINKS changes the number of links.
+//! the order of keys. `cargo bench --bench state [-- sled|sqlite|postgres] [sorted|shuffled] [1|8]`; STATE_BENCH_LINKS changes the
+//! number of links, STATE_BENCH_COMMIT that of links a commit. STATE_BENCH_POSTGRES is the address of an empty database; without it,
+//! PostgreSQL is left out.
 
 // A bench measures with the machine's own clock.
 #![allow(clippy::disallowed_methods)]
 
 use std::time::Instant;
 
-use contactbridge::state::{self, Batch, StateLimits, StateLocation, StateStore, Table};
+use contactbridge::config;
+use contactbridge::state::{
+    self, Batch, SharedPlace, StateLimits, StateLocation, StateStore, Table,
+};
 
 const LINKS_A_COMMIT: u64 = 100;
+/// Links read at a time.
+const PAGE: u64 = 100;
 
 fn main() {
-    let links: u64 = std::env::var("STATE_BENCH_LINKS")
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(100_000);
+    let number = |name: &str, default: u64| {
+        std::env::var(name)
+            .ok()
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
+    };
+    let links = number("STATE_BENCH_LINKS", 100_000);
+    let a_commit = number("STATE_BENCH_COMMIT", LINKS_A_COMMIT);
+    let shared = std::env::var("STATE_BENCH_POSTGRES").ok();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime");
     println!(
-        "{links} links, {LINKS_A_COMMIT} a commit; every commit is durable before the next, or up to 8 are on their way"
+        "{links} links, {a_commit} a commit; every commit is durable before the next, or up to 8 are on their way"
     );
     println!(
-        "{:<8} {:<9} {:>6} {:>12} {:>12} {:>14} {:>10} {:>9}",
-        "store", "order", "window", "links/s", "gets/s", "scan, keys/s", "reopen, s", "disk, MB"
+        "{:<8} {:<9} {:>6} {:>12} {:>12} {:>12} {:>14} {:>10} {:>9}",
+        "store",
+        "order",
+        "window",
+        "links/s",
+        "commits/s",
+        "gets/s",
+        "scan, keys/s",
+        "reopen, s",
+        "disk, MB"
     );
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    for engine in ["sled", "sqlite"] {
+    for engine in ["sled", "sqlite", "postgres"] {
+        if engine == "postgres" && shared.is_none() {
+            continue;
+        }
         for order in ["sorted", "shuffled"] {
             for window in [1, 8] {
                 let names = [engine, order, &window.to_string()];
                 if wanted.iter().all(|word| names.contains(&word.as_str())) {
-                    runtime.block_on(measure(engine, order, window, links));
+                    let work = measure(engine, order, window, links, a_commit, shared.as_deref());
+                    runtime.block_on(work);
                 }
             }
         }
@@ -60,10 +84,30 @@ fn facts(number: u64) -> Vec<u8> {
     facts
 }
 
-async fn measure(engine: &str, order: &str, window: usize, links: u64) {
+/// A schema of its own for each measurement.
+fn place(address: &str, order: &str, window: usize) -> StateLocation {
+    let address = format!(
+        "{address}?schema=bench_{order}_{window}_{}",
+        std::process::id()
+    );
+    match config::StateLocation::parse(&address, std::path::Path::new("/")) {
+        Ok(config::StateLocation::Postgres(url)) => StateLocation::Postgres(SharedPlace::new(url)),
+        other => panic!("{other:?} is no address of PostgreSQL"),
+    }
+}
+
+async fn measure(
+    engine: &str,
+    order: &str,
+    window: usize,
+    links: u64,
+    a_commit: u64,
+    shared: Option<&str>,
+) {
     let directory = tempfile::tempdir().expect("a directory");
     let location = match engine {
         "sled" => StateLocation::Sled(directory.path().into()),
+        "postgres" => place(shared.expect("an address"), order, window),
         _ => StateLocation::Sqlite(directory.path().into()),
     };
     let limits = StateLimits::default();
@@ -78,10 +122,10 @@ async fn measure(engine: &str, order: &str, window: usize, links: u64) {
     let store = open().await;
     let begun = Instant::now();
     let mut waiting = std::collections::VecDeque::new();
-    for commit in 0..links / LINKS_A_COMMIT {
+    for commit in 0..links / a_commit {
         let mut batch = Batch::new();
-        for entry in 0..LINKS_A_COMMIT {
-            let number = commit * LINKS_A_COMMIT + entry;
+        for entry in 0..a_commit {
+            let number = commit * a_commit + entry;
             let key = id(order, number).to_be_bytes();
             batch.put(Table::Link, key, facts(number));
             batch.put(Table::ByLocal, number.to_be_bytes(), key);
@@ -99,18 +143,19 @@ async fn measure(engine: &str, order: &str, window: usize, links: u64) {
         durable.await.expect("durable");
     }
     let written = links as f64 / begun.elapsed().as_secs_f64();
+    let commits = written / a_commit as f64;
 
     let begun = Instant::now();
-    let pages = (links / LINKS_A_COMMIT).min(500);
+    let pages = (links / PAGE).min(500);
     for page in 0..pages {
-        let keys: Vec<Vec<u8>> = (0..LINKS_A_COMMIT)
-            .map(|entry| (page * 7919 * LINKS_A_COMMIT + entry * 31) % links)
+        let keys: Vec<Vec<u8>> = (0..PAGE)
+            .map(|entry| (page * 7919 * PAGE + entry * 31) % links)
             .map(|number| id(order, number).to_be_bytes().to_vec())
             .collect();
         let found = store.get_many(Table::Link, &keys).await.expect("a page");
         assert!(found.iter().all(Option::is_some));
     }
-    let gets = (pages * LINKS_A_COMMIT) as f64 / begun.elapsed().as_secs_f64();
+    let gets = (pages * PAGE) as f64 / begun.elapsed().as_secs_f64();
 
     let begun = Instant::now();
     let mut scanned = 0u64;
@@ -124,7 +169,7 @@ async fn measure(engine: &str, order: &str, window: usize, links: u64) {
         after = Some(last.clone());
         scanned += page.len() as u64;
     }
-    assert_eq!(scanned, links / LINKS_A_COMMIT * LINKS_A_COMMIT);
+    assert_eq!(scanned, links / a_commit * a_commit);
     let scan = scanned as f64 / begun.elapsed().as_secs_f64();
     store.close().expect("a close");
 
@@ -133,7 +178,7 @@ async fn measure(engine: &str, order: &str, window: usize, links: u64) {
     let reopened = begun.elapsed().as_secs_f64();
     store.close().expect("a close");
     println!(
-        "{engine:<8} {order:<9} {window:>6} {written:>12.0} {gets:>12.0} {scan:>14.0} {reopened:>10.2} {:>9}",
+        "{engine:<8} {order:<9} {window:>6} {written:>12.0} {commits:>12.1} {gets:>12.0} {scan:>14.0} {reopened:>10.2} {:>9}",
         size(directory.path()) / 1_000_000
     );
 }

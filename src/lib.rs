@@ -12,6 +12,7 @@
 mod captured_log;
 pub mod cli;
 pub mod config;
+mod database;
 pub mod local;
 pub mod mapping;
 pub mod model;

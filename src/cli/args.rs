@@ -199,6 +199,8 @@ pub enum SqlDialect {
     Postgres,
     /// MySQL and MariaDB
     Mysql,
+    /// A state in PostgreSQL
+    PostgresState,
 }
 
 /// The files that have a schema.

@@ -86,6 +86,7 @@ impl<'s> Bridge<'s> {
     ) -> Result<Self> {
         let mapping = load_mapping(bridge)?;
         let location = state_location(settings);
+        location.check()?;
         let vault = find_vault(settings, &location, &bridge.name, world, purpose)?;
         let second = mapping_of(bridge, Object::Transaction)?;
         Self::assemble(settings, bridge, (mapping, second), vault, world, purpose)
@@ -147,6 +148,7 @@ impl<'s> Bridge<'s> {
     pub fn state_limits(&self) -> StateLimits {
         StateLimits {
             free_bytes_min: self.settings.limits.free_disk,
+            lease: self.settings.limits.lease,
             ..StateLimits::default()
         }
     }

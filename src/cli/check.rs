@@ -233,14 +233,15 @@ fn state_of(bridge: &Bridge<'_>, findings: &mut Findings) {
     ) {
         (Err(error), _) | (_, Err(error)) => findings.error("state", &error),
         (Ok(Some(holder)), _) => {
-            let pid = holder
-                .pid
-                .map(|pid| format!(" (pid {pid})"))
-                .unwrap_or_default();
+            let who = match (&holder.host, holder.pid) {
+                (Some(_), _) => format!(" ({holder})"),
+                (None, Some(pid)) => format!(" (pid {pid})"),
+                (None, None) => String::new(),
+            };
             findings.warn(
                 "state",
                 "W-STATE-HELD",
-                format!("a run{pid} holds this bridge now"),
+                format!("a run{who} holds this bridge now"),
             );
         }
         (Ok(None), Ok(true)) => findings.ok("state", format!("kept in {}", bridge.location)),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::{BridgeSettings, Settings, StateLocation as Configured, process_environment};
 use crate::model::Result;
-use crate::state::StateLocation;
+use crate::state::{SharedPlace, StateLocation};
 
 /// Finds and reads bridge.yaml. What is not wrong but should be seen goes to the log.
 pub fn load(config: Option<&Path>) -> Result<Settings> {
@@ -12,7 +12,6 @@ pub fn load(config: Option<&Path>) -> Result<Settings> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    settings.ensure_supported()?;
     Ok(settings)
 }
 
@@ -56,6 +55,6 @@ pub fn as_location(configured: &Configured) -> StateLocation {
     match configured {
         Configured::Directory(path) => StateLocation::Sled(path.clone()),
         Configured::Sqlite(path) => StateLocation::Sqlite(path.clone()),
-        Configured::Postgres(url) => StateLocation::Postgres(url.shown().to_owned()),
+        Configured::Postgres(url) => StateLocation::Postgres(SharedPlace::new(url.clone())),
     }
 }

@@ -15,7 +15,7 @@ use crate::config::{BridgeSettings, RemoteSettings};
 use crate::model::{Error, Result, Signal, Vault, World};
 use crate::remote::data_sync::Message;
 use crate::remote::data_sync::receive::{
-    Gathered, Group, GroupLimits, ReceiveLimits, Received, Receiver, TokenKey,
+    Gathered, Group, GroupLimits, ReceiveLimits, Receiver, TokenKey,
 };
 use crate::service::control::Order;
 use crate::state::AnyStore;
@@ -99,11 +99,6 @@ impl Reception {
             world: world.clone(),
             mailbox: Mailbox::default(),
         }))
-    }
-
-    /// What was answered so far; goes on to count.
-    pub fn received(&self) -> Arc<Received> {
-        self.receiver.received()
     }
 
     /// Serves until `stop` says so. The handle ends when the answers that were due are given.

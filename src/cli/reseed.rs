@@ -65,8 +65,7 @@ async fn relink(global: &Global, settings: &Settings, name: &str, output: Output
         warn_of(&error);
         if let Some(aside) = state::set_aside(&bridge.location, name, world.now())? {
             tracing::warn!(
-                "the old state of bridge {name} was put aside as {}; delete it when all is well",
-                aside.display()
+                "the old state of bridge {name} was put aside as {aside}; delete it when all is well"
             );
         }
         begin(&mut bridge, &world).await?;

@@ -8,16 +8,17 @@ use super::output::Output;
 use crate::config::{config_schema, mapping_schema};
 use crate::local::{Dialect, bookkeeping_sql};
 use crate::model::{Error, Result};
+use crate::state::shared_state_sql;
 
 /// Prints the schema of one file, of both under their names, or the SQL.
 pub fn run(file: Option<SchemaFile>, sql: Option<SqlDialect>, output: Output) -> Result<Exit> {
     if let Some(dialect) = sql {
-        let (name, dialect) = match dialect {
-            SqlDialect::Sqlite => ("sqlite", Dialect::Sqlite),
-            SqlDialect::Postgres => ("postgres", Dialect::Postgres),
-            SqlDialect::Mysql => ("mysql", Dialect::MySql),
+        let (name, sql) = match dialect {
+            SqlDialect::Sqlite => ("sqlite", bookkeeping_sql(Dialect::Sqlite)),
+            SqlDialect::Postgres => ("postgres", bookkeeping_sql(Dialect::Postgres)),
+            SqlDialect::Mysql => ("mysql", bookkeeping_sql(Dialect::MySql)),
+            SqlDialect::PostgresState => ("postgres-state", shared_state_sql()),
         };
-        let sql = bookkeeping_sql(dialect);
         output.report(&json!({ (name): sql }), |_| sql.clone())?;
         return Ok(Exit::Clean);
     }

@@ -10,7 +10,9 @@ use super::output::Output;
 use super::progress::Progress;
 use super::project::{self, as_location};
 use super::world::RealWorld;
-use crate::config::StateLocation;
+use crate::config::{
+    Kind, Mark, Node, Problems, Secret, Sources, StateLocation, fill_in, process_environment,
+};
 use crate::model::{Error, Result, World};
 use crate::state::Move;
 
@@ -23,14 +25,23 @@ pub async fn run(
     output: Output,
 ) -> Result<Exit> {
     let settings = project::load(config)?;
-    let target = StateLocation::parse(to, &settings.directory)
+    let filled = Secret::new(fill(to, &settings.directory)?);
+    let target = StateLocation::parse(filled.expose(), &settings.directory)
         .map_err(|sentence| Error::config("E-USAGE", format!("--to {sentence}")))?;
+    let target = as_location(&target);
+    target.check()?;
+    // Never as it was given: it may hold a password.
+    let to = if target.shared().is_some() {
+        &target.to_string()
+    } else {
+        to
+    };
     let world = RealWorld::new();
     let bridge = Bridge::prepare(&settings, settings.bridge(name)?, &world, Purpose::Look)?;
     let progress = Progress::start(shows_progress, name);
     let moved = Move {
         from: &bridge.location,
-        to: &as_location(&target),
+        to: &target,
         bridge: name,
         fingerprint: bridge.vault.fingerprint(),
         key_file: bridge.key_file,
@@ -48,4 +59,27 @@ pub async fn run(
         )
     })?;
     Ok(Exit::Clean)
+}
+
+/// `--to` with its `${NAME}` and `${file:PATH}` filled in as `state:` has it, so that no password need stand on a command line.
+fn fill(to: &str, directory: &Path) -> Result<String> {
+    let problems = Problems::for_config("--to");
+    let sources = Sources {
+        environment: &process_environment,
+        directory,
+    };
+    let mut node = Node {
+        at: Mark { line: 1, column: 1 },
+        kind: Kind::Scalar {
+            text: to.to_owned(),
+            quoted: true,
+            filled: false,
+        },
+    };
+    fill_in(&mut node, sources, &problems);
+    let filled = match node.kind {
+        Kind::Scalar { text, .. } => Some(text),
+        Kind::Map(_) | Kind::Seq(_) => None,
+    };
+    problems.settle(filled)
 }

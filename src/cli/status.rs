@@ -1,6 +1,6 @@
 //! `contactbridge status`: how each bridge fares, from what its last run left beside its store.
 //!
-//! It opens no store, so that it always answers, also beside a run.
+//! It opens no store, so that it always answers, also beside a run; of a state in PostgreSQL it asks the server, which must be there.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use super::output::{Output, table};
 use super::project;
 use super::world::RealWorld;
 use crate::config::{BridgeSettings, RemoteSettings, Settings};
-use crate::model::{Result, Stamp, World};
+use crate::model::{ErrorKind, Result, Stamp, World};
 use crate::service;
 use crate::service::pages::Table;
-use crate::state::{self, StateLocation};
+use crate::state::{self, Overview, StateLocation};
 use crate::sync::{BridgeReport, Outcome};
 
 /// What a run leaves for `status`. A key that an older version did not write is empty.
@@ -49,7 +49,19 @@ pub fn leave(
     kept: Option<Kept>,
     now: DateTime<Utc>,
 ) {
-    let before = read(location, &report.bridge).unwrap_or_default();
+    // Whoever has taken a shared bridge over leaves what `status` shows.
+    if report.failure == Some(ErrorKind::Busy) && location.shared().is_some() {
+        return;
+    }
+    let before = match state::read_status(location, &report.bridge) {
+        Ok(json) => json
+            .and_then(|json| serde_json::from_slice::<Left>(&json).ok())
+            .unwrap_or_default(),
+        Err(error) => {
+            tracing::debug!(bridge = report.bridge, code = error.code(), "no status");
+            return warn_unwritten(&report.bridge);
+        }
+    };
     let is_good = matches!(report.outcome, Outcome::Ok | Outcome::Partial);
     let left = Left {
         outcome: Some(name(report.outcome).to_owned()),
@@ -71,13 +83,14 @@ pub fn leave(
         },
         error: report.error.clone(),
     };
-    write(location, &report.bridge, &left);
+    write(state::leave_status, location, &report.bridge, &left);
 }
 
 /// Corrects what waits for a person, after a person has settled some of it.
 pub fn amend(location: &StateLocation, bridge: &str, review: u64, quarantined: u64) {
     if let Some(left) = read(location, bridge) {
         write(
+            state::amend_status,
             location,
             bridge,
             &Left {
@@ -89,16 +102,22 @@ pub fn amend(location: &StateLocation, bridge: &str, review: u64, quarantined: u
     }
 }
 
-fn write(location: &StateLocation, bridge: &str, left: &Left) {
+type Leave = fn(&StateLocation, &str, &[u8]) -> Result<()>;
+
+fn write(leave: Leave, location: &StateLocation, bridge: &str, left: &Left) {
     let outcome = serde_json::to_vec(left)
         .map_err(|_| ())
-        .and_then(|json| state::leave_status(location, bridge, &json).map_err(|_| ()));
+        .and_then(|json| leave(location, bridge, &json).map_err(|_| ()));
     if outcome.is_err() {
-        tracing::warn!(
-            bridge,
-            "what `status` shows could not be written; the run itself is not concerned"
-        );
+        warn_unwritten(bridge);
     }
+}
+
+fn warn_unwritten(bridge: &str) {
+    tracing::warn!(
+        bridge,
+        "what `status` shows could not be written; the run itself is not concerned"
+    );
 }
 
 fn read(location: &StateLocation, bridge: &str) -> Option<Left> {
@@ -125,6 +144,9 @@ pub fn name(outcome: Outcome) -> &'static str {
 struct Lease {
     pid: Option<u32>,
     since: Option<String>,
+    /// The machine, and when the lease runs out unless it is renewed: for a state that machines share.
+    host: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -161,29 +183,36 @@ const HEADINGS: [&str; 9] = [
 /// Prints the status of every bridge.
 pub fn run(config: Option<&Path>, output: Output) -> Result<Exit> {
     let settings = project::load(config)?;
-    let all = statuses(&settings, RealWorld::new().now());
+    let all = statuses(&settings, RealWorld::new().now())?;
     output.report(&all, |all| table(HEADINGS, all.iter().map(row)))?;
     Ok(Exit::Clean)
 }
 
-fn statuses(settings: &Settings, now: DateTime<Utc>) -> Vec<Status> {
+fn statuses(settings: &Settings, now: DateTime<Utc>) -> Result<Vec<Status>> {
     let location = project::state_location(settings);
+    location.check()?;
     let bridges = settings.bridges.iter();
-    bridges
-        .map(|bridge| status(bridge, &location, now))
-        .collect()
+    let names: Vec<&str> = bridges.clone().map(|bridge| bridge.name.as_str()).collect();
+    let seen = state::overview(&location, &names)?;
+    Ok(bridges
+        .zip(seen)
+        .map(|(bridge, seen)| status(bridge, seen, now))
+        .collect())
 }
 
 /// The same for a page: a table, and the errors of last runs.
 pub fn page(settings: &Settings, now: DateTime<Utc>) -> Table {
-    let all = statuses(settings, now);
+    let (all, trouble) = match statuses(settings, now) {
+        Ok(all) => (all, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let errors = all
+        .iter()
+        .filter_map(|status| Some(format!("{}: {}", status.bridge, status.error.as_ref()?)));
     Table {
         headings: HEADINGS.to_vec(),
         rows: all.iter().map(|status| row(status).to_vec()).collect(),
-        notes: all
-            .iter()
-            .filter_map(|status| Some(format!("{}: {}", status.bridge, status.error.as_ref()?)))
-            .collect(),
+        notes: errors.chain(trouble).collect(),
     }
 }
 
@@ -209,9 +238,14 @@ fn has_queue(bridge: &BridgeSettings) -> bool {
     !matches!(bridge.remote, RemoteSettings::ContactList(_))
 }
 
-fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>) -> Status {
-    let left = read(location, &bridge.name).unwrap_or_default();
-    let holder = state::holder(location, &bridge.name).unwrap_or_else(|error| {
+fn status(bridge: &BridgeSettings, seen: Overview, now: DateTime<Utc>) -> Status {
+    let left: Left = seen
+        .status
+        .ok()
+        .flatten()
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .unwrap_or_default();
+    let holder = seen.holder.unwrap_or_else(|error| {
         super::logging::warn_of(&error);
         None
     });
@@ -232,6 +266,8 @@ fn status(bridge: &BridgeSettings, location: &StateLocation, now: DateTime<Utc>)
         lease: holder.map(|holder| Lease {
             pid: holder.pid,
             since: holder.since.map(text),
+            host: holder.host,
+            until: holder.until.map(text),
         }),
         error: left.error,
     }
@@ -257,9 +293,14 @@ fn row(status: &Status) -> [String; 9] {
         status.quarantined.to_string(),
         status.lease.as_ref().map_or_else(
             || "-".to_owned(),
-            |lease| match lease.pid {
-                Some(pid) => format!("process {pid}"),
-                None => "a run".to_owned(),
+            |lease| {
+                let process = lease
+                    .pid
+                    .map_or_else(|| "a run".to_owned(), |pid| format!("process {pid}"));
+                match &lease.host {
+                    Some(host) => format!("{process} on {host}"),
+                    None => process,
+                }
             },
         ),
     ]

@@ -195,6 +195,7 @@ pub async fn one(
         // What the engine waited for is durable; this says that the store could not be left in order.
         if error.is_none() {
             (report.outcome, report.error) = (Outcome::Failed, Some(late.to_string()));
+            report.failure = Some(late.kind());
             error = Some(late);
         }
     }

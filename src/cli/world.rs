@@ -17,6 +17,9 @@ use crate::model::{Error, Result, Signal, World};
 /// `NAME`, or `NAME:n` for its n-th visit; `*:n` counts the visits of all checkpoints.
 pub const CRASH_VARIABLE: &str = "CONTACTBRIDGE_CRASH_AT";
 
+/// The same for a process that falls asleep (SIGSTOP) instead: whoever wakes it finds out what one that was overtaken does.
+pub const STOP_VARIABLE: &str = "CONTACTBRIDGE_STOP_AT";
+
 /// The production [`World`]. Clones share the signals that were seen.
 #[derive(Clone)]
 pub struct RealWorld {
@@ -24,6 +27,7 @@ pub struct RealWorld {
     signal: Arc<watch::Sender<Option<Signal>>>,
     asked: Arc<watch::Sender<Option<Signal>>>,
     crash: Option<Arc<CrashPoint>>,
+    stop: Option<Arc<CrashPoint>>,
 }
 
 struct CrashPoint {
@@ -38,10 +42,8 @@ impl RealWorld {
             started: Instant::now(),
             signal: Arc::default(),
             asked: Arc::default(),
-            crash: std::env::var(CRASH_VARIABLE)
-                .ok()
-                .and_then(|text| CrashPoint::parse(&text))
-                .map(Arc::new),
+            crash: CrashPoint::of(CRASH_VARIABLE),
+            stop: CrashPoint::of(STOP_VARIABLE),
         }
     }
 
@@ -119,6 +121,11 @@ fn heed(seen: &watch::Sender<Option<Signal>>, signal: Signal) {
 }
 
 impl CrashPoint {
+    fn of(variable: &str) -> Option<Arc<Self>> {
+        let text = std::env::var(variable).ok()?;
+        Self::parse(&text).map(Arc::new)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (name, visits) = match text.split_once(':') {
             Some((name, count)) => (name, count.parse().ok()?),
@@ -156,6 +163,9 @@ impl World for RealWorld {
     }
 
     async fn checkpoint(&self, name: &'static str) -> Result<()> {
+        if self.stop.as_ref().is_some_and(|point| point.strikes(name)) {
+            stop_this_process();
+        }
         match &self.crash {
             Some(point) if point.strikes(name) => Err(kill_this_process()),
             _ => Ok(()),
@@ -183,6 +193,15 @@ impl crate::remote::contactlist::Surroundings for RealWorld {
 
     fn pause(&self, duration: Duration) -> futures::future::BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// Comes back when somebody sends SIGCONT.
+fn stop_this_process() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Signal, getpid, kill_process};
+        let _ = kill_process(getpid(), Signal::STOP);
     }
 }
 

@@ -242,6 +242,9 @@ limits! {
     keep_settled: Duration = DEFAULT_KEEP_SETTLED, Duration::from_millis(30 * DAY), Time(HOUR, 3650 * DAY);
     /// Room that must be free where the state lies, before a run begins.
     free_disk: u64 = DEFAULT_FREE_DISK, 256_000_000, Size(0, 1024 * GIB);
+    /// How long a state in PostgreSQL stays leased to a worker that has fallen silent; then another takes the bridge. It is renewed
+    /// three times within it, so that a hiccup of the network or a failover of the server goes by.
+    lease: Duration = DEFAULT_LEASE, Duration::from_millis(30 * SECOND), Time(SECOND, HOUR);
     /// Rows written in one transaction: enough to be fast, few enough to let others write in between.
     rows_per_transaction: u32 = DEFAULT_ROWS_PER_TRANSACTION, 1000, Whole(1, 100_000);
     /// How long to wait for a lock that another program holds on the database.

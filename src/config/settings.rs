@@ -232,21 +232,6 @@ impl Settings {
                 )
             })
     }
-
-    /// Refuses what the file may say but this version can't do yet, with `E-NOT-SUPPORTED` (exit 2).
-    pub fn ensure_supported(&self) -> Result<()> {
-        match &self.state {
-            StateLocation::Postgres(_) => Err(not_supported("state", "a state in PostgreSQL")),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn not_supported(place: &str, what: &str) -> Error {
-    Error::config(
-        "E-NOT-SUPPORTED",
-        format!("{place}: {what} is not in this version"),
-    )
 }
 
 impl RemoteSettings {

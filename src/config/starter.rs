@@ -89,7 +89,6 @@ mod tests {
         for kind in READY {
             let files = starter(kind).unwrap();
             let settings = load(files[0].text, starter_variables(kind)).unwrap();
-            settings.ensure_supported().unwrap();
             assert!(settings.warnings.is_empty());
             let bridge = settings.bridge("members").unwrap();
             assert_eq!(bridge.remote.kind(), kind);

@@ -24,6 +24,8 @@ mod sqlite;
 pub use any::AnyLocal;
 pub use dialect::{Dialect, bookkeeping_sql};
 pub use problem::{Description, JournalState, Problem};
+#[cfg(test)]
+pub(crate) use server::tests::{Fresh, Server};
 pub use server::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_STATEMENT_TIMEOUT};
 pub use sqlite::{
     DEFAULT_APPLIED_KEPT, DEFAULT_BUSY_TIMEOUT, DEFAULT_CACHE_KIB, DEFAULT_COLUMN_OVERLAP,

@@ -1,16 +1,17 @@
 //! The rule that a store which failed once is not used again until it is opened anew, and the words for damage.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorKind, Result};
 
-/// Whether a store failed; everything after the first failure is refused with its code and message.
+/// Whether a store failed; everything after the first failure is refused with its kind, code and message.
 #[derive(Debug, Default)]
 pub(super) struct Fault {
     failed: AtomicBool,
-    first: Mutex<Option<(&'static str, String)>>,
+    first: Mutex<Option<(ErrorKind, &'static str, String)>>,
 }
 
 impl Fault {
@@ -20,10 +21,12 @@ impl Fault {
             return Ok(());
         }
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        let (code, message) = first
-            .clone()
-            .unwrap_or(("E-STATE-COMMIT", "The state store failed".to_owned()));
-        Err(Error::needs_person(code, message))
+        let (kind, code, message) = first.clone().unwrap_or((
+            ErrorKind::NeedsPerson,
+            "E-STATE-COMMIT",
+            "The state store failed".to_owned(),
+        ));
+        Err(Error::new(kind, code, message))
     }
 
     /// Notes a failure, and hands it on.
@@ -31,7 +34,7 @@ impl Fault {
         self.first
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| (error.code(), error.message().to_owned()));
+            .get_or_insert_with(|| (error.kind(), error.code(), error.message().to_owned()));
         self.failed.store(true, Ordering::Release);
         error
     }
@@ -39,11 +42,15 @@ impl Fault {
 
 /// A store that is not as it was written (`E-STATE-CORRUPT`, exit 7). `what` holds no key and no value.
 pub(super) fn damaged(place: &Path, what: &str) -> Error {
+    damaged_at(&place.display(), &format!("{what} (file kept)"))
+}
+
+/// The same for a store that need not be a file.
+pub(super) fn damaged_at(place: &dyn Display, what: &str) -> Error {
     Error::needs_person(
         "E-STATE-CORRUPT",
         format!(
-            "The state store {} is damaged: {what} (file kept). Put a good copy back, or run `contactbridge reseed BRIDGE --relink`",
-            place.display()
+            "The state store {place} is damaged: {what}. Put a good copy back, or run `contactbridge reseed BRIDGE --relink`"
         ),
     )
 }

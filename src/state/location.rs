@@ -3,6 +3,7 @@
 //! ```text
 //! state: DIR            DIR/key   DIR/BRIDGE/{lock, marker, status.json, db/}
 //! state: sqlite:DIR     DIR/key   DIR/BRIDGE.sqlite (and -wal, -shm), DIR/BRIDGE.sqlite.{lock, marker, status.json}
+//! state: postgres://…   no files: rows in a schema, and a key that the user keeps
 //! ```
 //!
 //! It names paths and touches no file.
@@ -10,6 +11,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::SharedPlace;
 use crate::model::{Error, Result};
 
 /// The file of the state key inside a state directory, where the user gives no key.
@@ -22,35 +24,43 @@ pub enum StateLocation {
     Sled(PathBuf),
     /// A directory with one SQLite file per bridge.
     Sqlite(PathBuf),
-    /// A shared store; not in this version.
-    Postgres(String),
+    /// A schema that machines share.
+    Postgres(SharedPlace),
 }
 
 impl StateLocation {
-    /// Reads `DIR`, `sqlite:DIR` or `postgres://…`; a relative directory is taken from `base`.
-    pub fn parse(text: &str, base: &Path) -> Self {
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Self::Postgres(text.to_owned());
-        }
-        match text.strip_prefix("sqlite:") {
-            Some(path) => Self::Sqlite(base.join(path)),
-            None => Self::Sled(base.join(text)),
-        }
-    }
-
-    /// The state directory. `E-STATE-POSTGRES` (exit 2) for a shared store.
+    /// The state directory. A shared store has none, and whoever gets here with it forgot to ask.
     pub fn directory(&self) -> Result<&Path> {
         match self {
             Self::Sled(path) | Self::Sqlite(path) => Ok(path),
-            Self::Postgres(_) => Err(Error::config(
-                "E-STATE-POSTGRES",
-                "state: postgres://… is not in this version. Give a directory, or sqlite:DIRECTORY",
+            Self::Postgres(place) => Err(Error::unexpected(
+                "E-STATE-PATH",
+                format!("The state {place} has no directory"),
             )),
         }
     }
 
-    /// The key file, used where bridge.yaml has no `state_key`.
+    /// The place of a shared store.
+    pub fn shared(&self) -> Option<&SharedPlace> {
+        match self {
+            Self::Postgres(place) => Some(place),
+            Self::Sled(_) | Self::Sqlite(_) => None,
+        }
+    }
+
+    /// Whether it can be used at all, as far as its text tells. Exit 2.
+    pub fn check(&self) -> Result<()> {
+        self.shared().map_or(Ok(()), SharedPlace::check)
+    }
+
+    /// The key file, used where bridge.yaml has no `state_key`. `E-STATE-KEY` (exit 2) for a shared store, which has none.
     pub fn key_file(&self) -> Result<PathBuf> {
+        if self.shared().is_some() {
+            return Err(Error::config(
+                "E-STATE-KEY",
+                "A state in PostgreSQL is sealed with a key that you keep: give `state_key` in bridge.yaml",
+            ));
+        }
         Ok(self.directory()?.join(KEY_FILE))
     }
 
@@ -79,13 +89,13 @@ impl StateLocation {
     }
 }
 
-/// As bridge.yaml writes it; the address of a shared store stays unsaid, since it may hold a password.
+/// As bridge.yaml writes it, without user and password of a shared store.
 impl fmt::Display for StateLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sled(path) => write!(f, "{}", path.display()),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(_) => f.write_str("postgres://…"),
+            Self::Postgres(place) => fmt::Display::fmt(place, f),
         }
     }
 }
@@ -101,16 +111,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn locations_read_as_the_configuration_writes_them() {
-        let base = Path::new("/etc/bridge");
-        let sled = StateLocation::parse("state", base);
-        assert_eq!(sled, StateLocation::Sled("/etc/bridge/state".into()));
+    fn each_kind_has_its_own_files() {
+        let sled = StateLocation::Sled("/etc/bridge/state".into());
         assert_eq!(sled.to_string(), "/etc/bridge/state");
         assert_eq!(
             sled.beside("members", "lock").unwrap(),
             Path::new("/etc/bridge/state/members/lock")
         );
-        let sqlite = StateLocation::parse("sqlite:/var/state", base);
+        let sqlite = StateLocation::Sqlite("/var/state".into());
         assert_eq!(
             sqlite.data("members").unwrap(),
             Path::new("/var/state/members.sqlite")
@@ -121,15 +129,6 @@ mod tests {
         );
         assert_eq!(sqlite.to_string(), "sqlite:/var/state");
         assert_eq!(sqlite.key_file().unwrap(), Path::new("/var/state/key"));
-    }
-
-    #[test]
-    fn a_shared_store_is_refused_without_showing_its_password() {
-        let shared = StateLocation::parse("postgres://bridge:secret@db/state", Path::new("/"));
-        let error = shared.directory().unwrap_err();
-        assert_eq!(error.code(), "E-STATE-POSTGRES");
-        assert_eq!(error.kind(), crate::model::ErrorKind::Config);
-        assert!(!format!("{error} {shared} {shared:?}").contains("secret"));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! The file stays when the lock goes; only the lock on it counts, and what is in it names the holder.
 
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, Local, Utc};
+use chrono::{DateTime, Local, SecondsFormat, Utc};
 
 use super::files;
 use crate::model::{Error, Result};
@@ -34,12 +35,17 @@ pub struct Holder {
     pub since: Option<DateTime<Utc>>,
     /// It is `contactbridge run`, which does not end by itself.
     pub stays: bool,
+    /// Its machine, for a state that machines share.
+    pub host: Option<String>,
+    /// When its lease runs out unless it is renewed, likewise. By the clock of the state's server, as `since` is.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Holder {
     /// Who it is, and what to do about it, as the end of a sentence about `bridge`.
     pub fn told(&self, bridge: &str, now: DateTime<Utc>) -> String {
         let who = match (self.pid, self.since) {
+            _ if self.host.is_some() => format!(" ({self})"),
             (Some(pid), Some(since)) => {
                 let (since, now) = (since.with_timezone(&Local), now.with_timezone(&Local));
                 let format = if since.date_naive() == now.date_naive() {
@@ -59,6 +65,23 @@ impl Holder {
         } else {
             format!("Bridge `{bridge}`: another run{who} holds the lock. Wait for it to end")
         }
+    }
+}
+
+/// For messages, such as `host web2, pid 4711, since 2026-11-22T10:02:00Z, until 2026-11-22T10:02:30Z`.
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let said: Vec<String> = [
+            self.host.as_ref().map(|host| format!("host {host}")),
+            self.pid.map(|pid| format!("pid {pid}")),
+            self.since.map(|at| format!("since {}", instant(at))),
+            self.until.map(|at| format!("until {}", instant(at))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        f.write_str(&said.join(", "))
     }
 }
 
@@ -124,6 +147,8 @@ fn read(file: &mut File) -> Holder {
             .and_then(|line| DateTime::parse_from_rfc3339(line).ok())
             .map(|since| since.to_utc()),
         stays: lines.next() == Some(STAYS),
+        host: None,
+        until: None,
     }
 }
 
@@ -168,7 +193,9 @@ mod tests {
             Some(Holder {
                 pid: Some(pid),
                 since: Some(start),
-                stays: false
+                stays: false,
+                host: None,
+                until: None,
             })
         );
         lock.say_that_it_stays().unwrap();

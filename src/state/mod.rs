@@ -1,4 +1,4 @@
-//! What a bridge remembers, behind [`StateStore`]: sled (embedded, the default), SQLite, memory.
+//! What a bridge remembers, behind [`StateStore`]: sled (embedded, the default), SQLite, PostgreSQL (shared), memory.
 //!
 //! A store keeps bytes under keys in named tables and commits batches whole and durably. It must not know what the
 //! bytes mean. Each value carries its own checksum; a damaged one is an error, never a missing one.
@@ -18,6 +18,7 @@ mod memory;
 mod moving;
 mod open;
 mod overlay;
+mod postgres;
 mod second;
 mod sled;
 mod sqlite;
@@ -28,10 +29,11 @@ pub use lock::{Holder, StoreLock};
 pub use memory::MemoryStore;
 pub use moving::{Move, Moved};
 pub use open::{
-    AnyStore, DEFAULT_FREE_BYTES_MIN, StateLimits, exists, holder, leave_status, open, read_status,
-    set_aside, take_seat,
+    AnyStore, DEFAULT_FREE_BYTES_MIN, Overview, StateLimits, amend_status, exists, holder,
+    leave_status, open, overview, read_status, set_aside, since_last_pass, take_seat,
 };
 pub use overlay::Overlay;
+pub use postgres::{DEFAULT_LEASE, DEFAULT_SCHEMA, PostgresStore, SharedPlace, shared_state_sql};
 pub use second::Second;
 pub use sled::SledStore;
 pub use sqlite::SqliteStore;
@@ -219,6 +221,24 @@ pub trait StateStore {
 
     /// Commits a batch: the only way to write. See [`Durable`].
     fn commit(&self, batch: Batch) -> Durable;
+
+    /// Whether this opener took a shared store over from a holder that never gave it back, and that may still be at work. It can't
+    /// commit any more; before anything is read, the caller keeps it from writing to the customer's database as well, and
+    /// says so with [`StateStore::fenced`].
+    fn overtook(&self) -> bool {
+        false
+    }
+
+    /// The holder that was taken over can't write anywhere any more.
+    async fn fenced(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes sure, right before something is sent, that a shared store is still this opener's, and that its lease has its whole
+    /// length before it. `E-FENCED` (exit 6) where it is another's.
+    async fn still_held(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

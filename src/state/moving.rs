@@ -1,7 +1,7 @@
 //! Moving a bridge's state from one store to another: copied, compared back, and only then left.
 //!
-//! At every moment a run can use exactly one of the two or none: while a file `arriving` stands beside the new store, that
-//! one is refused; once the old one says where it moved, it is refused. A kill is healed by the same command again.
+//! At every moment a run can use exactly one of the two or none: while a file `arriving` (a column, in PostgreSQL) stands beside the
+//! new store, that one is refused; once the old one says where it moved, it is refused. A kill is healed by the same command again.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -10,6 +10,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::open::{self, ARRIVING, MOVED_KEY, OWN, Opening, Purpose};
+use super::postgres::desk;
 use super::{AnyStore, Batch, StateKey, StateLimits, StateLocation, StateStore, Table, files};
 use crate::model::{Error, Result};
 
@@ -48,22 +49,18 @@ impl Move<'_> {
     /// `E-STATE-MOVED` (exit 7) where it has gone elsewhere; and everything that [`open::open`] answers.
     pub async fn run(&self, progress: &mut dyn FnMut(u64)) -> Result<Moved> {
         self.check_places()?;
-        let arriving = self.to.beside(self.bridge, ARRIVING)?;
         let old = self.open(self.from).await?;
+        let is_arriving = self.is_arriving()?;
         if let Some(gone) = old.get(Table::Meta, MOVED_KEY).await? {
             // Killed after the old store was left: the new one was compared before, so only the last step is missing.
-            if gone == self.to.to_string().as_bytes() && arriving.exists() {
+            if gone == self.to.to_string().as_bytes() && is_arriving {
                 let keys = count(&old).await?;
-                finish(&arriving)?;
+                self.finish()?;
                 return Ok(Moved { keys });
             }
-            return Err(open::moved(
-                self.bridge,
-                &self.from.data(self.bridge)?,
-                &gone,
-            ));
+            return Err(open::moved(self.bridge, &self.from, &gone));
         }
-        if open::exists(self.to, self.bridge)? && !arriving.exists() {
+        if !is_arriving && open::exists(self.to, self.bridge)? {
             return Err(Error::config(
                 "E-STATE-EXISTS",
                 format!(
@@ -73,7 +70,7 @@ impl Move<'_> {
             ));
         }
 
-        self.announce(&arriving)?;
+        self.announce()?;
         open::discard(self.to, self.bridge, self.now)?;
         if self.key_file {
             StateKey::carry(self.from, self.to)?;
@@ -92,7 +89,7 @@ impl Move<'_> {
         leave.put(Table::Meta, MOVED_KEY, self.to.to_string());
         old.commit(leave).await?;
         old.close()?;
-        finish(&arriving)?;
+        self.finish()?;
         Ok(Moved { keys: done / 2 })
     }
 
@@ -108,10 +105,17 @@ impl Move<'_> {
     }
 
     fn check_places(&self) -> Result<()> {
-        let (from, to) = (self.from.data(self.bridge)?, self.to.data(self.bridge)?);
-        let same = from == to
-            || matches!((fs::canonicalize(&from), fs::canonicalize(&to)), (Ok(from), Ok(to)) if from == to);
-        if same {
+        if self.key_file && self.to.shared().is_some() {
+            return Err(Error::config(
+                "E-STATE-KEY",
+                format!(
+                    "{} keeps no key file. Give the key as `state_key` in bridge.yaml first (`state_key: ${{file:{}}}`, or the file's content elsewhere), and run the move again",
+                    self.to,
+                    self.from.key_file()?.display()
+                ),
+            ));
+        }
+        if self.is_same()? {
             return Err(Error::config(
                 "E-STATE-SAME",
                 format!(
@@ -132,8 +136,30 @@ impl Move<'_> {
         Ok(())
     }
 
+    fn is_same(&self) -> Result<bool> {
+        if self.from.shared().is_some() || self.to.shared().is_some() {
+            // However it is spelled: what a user is asked to write into bridge.yaml must not be what stands there.
+            return Ok(self.from.to_string() == self.to.to_string());
+        }
+        let (from, to) = (self.from.data(self.bridge)?, self.to.data(self.bridge)?);
+        Ok(from == to
+            || matches!((fs::canonicalize(&from), fs::canonicalize(&to)), (Ok(from), Ok(to)) if from == to))
+    }
+
+    /// Whether a move to the new place has begun and not ended.
+    fn is_arriving(&self) -> Result<bool> {
+        match self.to.shared() {
+            Some(place) => desk::is_arriving(place, self.bridge),
+            None => Ok(self.to.beside(self.bridge, ARRIVING)?.exists()),
+        }
+    }
+
     /// From here on, what is at the new place is refused to runs.
-    fn announce(&self, arriving: &Path) -> Result<()> {
+    fn announce(&self) -> Result<()> {
+        if let Some(place) = self.to.shared() {
+            return desk::announce(place, self.bridge);
+        }
+        let arriving = &self.to.beside(self.bridge, ARRIVING)?;
         files::private_directory(self.to.directory()?)?;
         if let Some(own) = arriving.parent() {
             files::private_directory(own)?;
@@ -144,16 +170,20 @@ impl Move<'_> {
         )
         .map_err(|cause| files::failed("write", arriving, cause))
     }
-}
 
-/// From here on, the new store is the one.
-fn finish(arriving: &Path) -> Result<()> {
-    match fs::remove_file(arriving) {
-        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
-        _ => File::open(arriving.parent().unwrap_or(Path::new(".")))
-            .and_then(|place| place.sync_all()),
+    /// From here on, the new store is the one.
+    fn finish(&self) -> Result<()> {
+        if let Some(place) = self.to.shared() {
+            return desk::finish(place, self.bridge);
+        }
+        let arriving = &self.to.beside(self.bridge, ARRIVING)?;
+        match fs::remove_file(arriving) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
+            _ => File::open(arriving.parent().unwrap_or(Path::new(".")))
+                .and_then(|place| place.sync_all()),
+        }
+        .map_err(|cause| files::failed("remove", arriving, cause))
     }
-    .map_err(|cause| files::failed("remove", arriving, cause))
 }
 
 fn moves(table: Table, key: &[u8]) -> bool {
@@ -284,6 +314,7 @@ mod tests {
                 limits: StateLimits {
                     free_bytes_min: 0,
                     cache_bytes: 16 * 1024 * 1024,
+                    ..StateLimits::default()
                 },
                 _directory: directory,
             }
@@ -381,8 +412,7 @@ mod tests {
             places.fill(from).await;
             // The state that a kill leaves: announced, and something of another day copied.
             let plan = places.plan(from, to);
-            plan.announce(&to.beside("members", ARRIVING).unwrap())
-                .unwrap();
+            plan.announce().unwrap();
             let half = plan.open(to).await.unwrap();
             let mut batch = Batch::new();
             batch.put(Table::Link, "of another day", "1");
@@ -411,8 +441,7 @@ mod tests {
             places.fill(from).await;
             let plan = places.plan(from, to);
             plan.run(&mut |_| ()).await.unwrap();
-            plan.announce(&to.beside("members", ARRIVING).unwrap())
-                .unwrap();
+            plan.announce().unwrap();
             assert_eq!(
                 places.open(from).await.err().unwrap().code(),
                 "E-STATE-MOVED"

@@ -2,12 +2,15 @@
 //!
 //! What is refused here is refused before anything of the run is written. It must not know what the engine keeps.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::lock::{self, Holder, StoreLock};
+use super::postgres::{DEFAULT_LEASE, PostgresStore, desk};
 use super::sled::DEFAULT_CACHE_BYTES;
 use super::{
     Batch, Durable, MemoryStore, SledStore, SqliteStore, StateLocation, StateStore, Table,
@@ -37,6 +40,8 @@ pub struct StateLimits {
     pub free_bytes_min: u64,
     /// sled's page cache. Below 128 MB its reads take more memory, not less.
     pub cache_bytes: u64,
+    /// How long a shared state stays leased to a worker that has fallen silent.
+    pub lease: Duration,
 }
 
 impl Default for StateLimits {
@@ -44,6 +49,7 @@ impl Default for StateLimits {
         Self {
             free_bytes_min: DEFAULT_FREE_BYTES_MIN,
             cache_bytes: DEFAULT_CACHE_BYTES,
+            lease: DEFAULT_LEASE,
         }
     }
 }
@@ -55,6 +61,8 @@ pub enum AnyStore {
     Sled(SledStore, StoreLock),
     /// Embedded, in one SQLite file.
     Sqlite(SqliteStore, StoreLock),
+    /// Shared with other machines, under a lease.
+    Postgres(PostgresStore),
     /// Of this process alone.
     Memory(MemoryStore),
 }
@@ -73,6 +81,7 @@ impl AnyStore {
         match self {
             Self::Sled(store, _lock) => store.close(),
             Self::Sqlite(store, _lock) => store.close(),
+            Self::Postgres(store) => store.close(),
             Self::Memory(_) => Ok(()),
         }
     }
@@ -83,6 +92,7 @@ impl StateStore for AnyStore {
         match self {
             Self::Sled(store, _) => store.get(table, key).await,
             Self::Sqlite(store, _) => store.get(table, key).await,
+            Self::Postgres(store) => store.get(table, key).await,
             Self::Memory(store) => store.get(table, key).await,
         }
     }
@@ -91,6 +101,7 @@ impl StateStore for AnyStore {
         match self {
             Self::Sled(store, _) => store.get_many(table, keys).await,
             Self::Sqlite(store, _) => store.get_many(table, keys).await,
+            Self::Postgres(store) => store.get_many(table, keys).await,
             Self::Memory(store) => store.get_many(table, keys).await,
         }
     }
@@ -104,6 +115,7 @@ impl StateStore for AnyStore {
         match self {
             Self::Sled(store, _) => store.range(table, after, limit).await,
             Self::Sqlite(store, _) => store.range(table, after, limit).await,
+            Self::Postgres(store) => store.range(table, after, limit).await,
             Self::Memory(store) => store.range(table, after, limit).await,
         }
     }
@@ -112,7 +124,29 @@ impl StateStore for AnyStore {
         match self {
             Self::Sled(store, _) => store.commit(batch),
             Self::Sqlite(store, _) => store.commit(batch),
+            Self::Postgres(store) => store.commit(batch),
             Self::Memory(store) => store.commit(batch),
+        }
+    }
+
+    fn overtook(&self) -> bool {
+        match self {
+            Self::Postgres(store) => store.overtook(),
+            Self::Sled(..) | Self::Sqlite(..) | Self::Memory(_) => false,
+        }
+    }
+
+    async fn fenced(&self) -> Result<()> {
+        match self {
+            Self::Postgres(store) => store.fenced().await,
+            Self::Sled(..) | Self::Sqlite(..) | Self::Memory(_) => Ok(()),
+        }
+    }
+
+    async fn still_held(&self) -> Result<()> {
+        match self {
+            Self::Postgres(store) => store.still_held().await,
+            Self::Sled(..) | Self::Sqlite(..) | Self::Memory(_) => Ok(()),
         }
     }
 }
@@ -139,7 +173,7 @@ pub(super) struct Opening<'a> {
 ///
 /// `fingerprint` is that of the bridge's [`crate::model::Vault`]; `now` is shown to whoever meets the lock.
 /// Errors: `E-STATE-LOCKED` (exit 6); `E-STATE-CORRUPT`, `E-STATE-OLD`, `E-STATE-NEWER`, `E-STATE-KEY`, `E-STATE-MOVED`,
-/// `E-STATE-ARRIVING`, `E-DISK` (exit 7); `E-STATE-POSTGRES`, `E-STATE-PATH` (exit 2).
+/// `E-STATE-ARRIVING`, `E-DISK` (exit 7); `E-STATE-PATH`, `E-DB-URL` (exit 2); a shared state that can't be reached is exit 5.
 pub async fn open(
     location: &StateLocation,
     bridge: &str,
@@ -160,6 +194,15 @@ pub async fn open(
 impl Opening<'_> {
     /// As [`open`], for the purpose at hand.
     pub(super) async fn open(&self, location: &StateLocation) -> Result<(AnyStore, bool)> {
+        if let StateLocation::Postgres(place) = location {
+            let arriving = self.purpose == Purpose::Move;
+            let lease = self.limits.lease;
+            let (store, created) =
+                PostgresStore::open(place, self.bridge, lease, self.initial(), arriving).await?;
+            let store = AnyStore::Postgres(store);
+            self.check_meta(&store, place).await?;
+            return Ok((store, created));
+        }
         let data = location.data(self.bridge)?;
         let lock = take_lock(location, self.bridge, self.now)?;
         let size = files::size(&engine_data(location, self.bridge)?);
@@ -174,13 +217,7 @@ impl Opening<'_> {
             ));
         }
 
-        let mut initial = Batch::new();
-        initial.put(
-            Table::Meta,
-            SCHEMA_KEY,
-            format!("{SCHEMA} {}", env!("CARGO_PKG_VERSION")),
-        );
-        initial.put(Table::Meta, FINGERPRINT_KEY, self.fingerprint);
+        let initial = self.initial();
         let (store, created) = match location {
             StateLocation::Sqlite(_) => {
                 files::close_to_others(&data, 0o600);
@@ -192,14 +229,25 @@ impl Opening<'_> {
                 (AnyStore::Sled(store, lock), created)
             }
         };
-        self.check_meta(&store, &data).await?;
+        self.check_meta(&store, &data.display()).await?;
         Ok((store, created))
     }
 
-    async fn check_meta(&self, store: &AnyStore, data: &Path) -> Result<()> {
-        let place = data.display();
+    /// What a new store holds.
+    fn initial(&self) -> Batch {
+        let mut initial = Batch::new();
+        initial.put(
+            Table::Meta,
+            SCHEMA_KEY,
+            format!("{SCHEMA} {}", env!("CARGO_PKG_VERSION")),
+        );
+        initial.put(Table::Meta, FINGERPRINT_KEY, self.fingerprint);
+        initial
+    }
+
+    async fn check_meta(&self, store: &AnyStore, place: &dyn Display) -> Result<()> {
         let bridge = self.bridge;
-        let formless = || fault::damaged(data, "it does not say which form it has");
+        let formless = || fault::damaged_at(place, "it does not say which form it has");
         let schema = store
             .get(Table::Meta, SCHEMA_KEY)
             .await?
@@ -220,7 +268,7 @@ impl Opening<'_> {
         if self.purpose == Purpose::Run
             && let Some(new) = store.get(Table::Meta, MOVED_KEY).await?
         {
-            return Err(moved(bridge, data, &new));
+            return Err(moved(bridge, place, &new));
         }
         if store.get(Table::Meta, FINGERPRINT_KEY).await?.as_deref() != Some(&self.fingerprint) {
             return Err(Error::needs_person(
@@ -235,24 +283,30 @@ impl Opening<'_> {
 }
 
 /// A store that was left for another.
-pub(super) fn moved(bridge: &str, data: &Path, new: &[u8]) -> Error {
+pub(super) fn moved(bridge: &str, place: &dyn Display, new: &[u8]) -> Error {
     let new = String::from_utf8_lossy(new);
     Error::needs_person(
         "E-STATE-MOVED",
         format!(
-            "The state of bridge `{bridge}` was moved from {} to {new}. Write `state: {new}` into bridge.yaml",
-            data.display()
+            "The state of bridge `{bridge}` was moved from {place} to {new}. Write `state: {new}` into bridge.yaml"
         ),
     )
 }
 
 /// Whether there is a state of `bridge`, whole or not.
 pub fn exists(location: &StateLocation, bridge: &str) -> Result<bool> {
+    if let Some(place) = location.shared() {
+        return desk::exists(place, bridge);
+    }
     Ok(engine_data(location, bridge)?.exists() || location.beside(bridge, "marker")?.exists())
 }
 
 /// Who runs `bridge` now; `None` where nobody does.
 pub fn holder(location: &StateLocation, bridge: &str) -> Result<Option<Holder>> {
+    if let Some(place) = location.shared() {
+        let seen = desk::see(place, &[bridge])?;
+        return Ok(seen.into_iter().find_map(|seen| seen.holder));
+    }
     lock::holder(&location.beside(bridge, "lock")?)
 }
 
@@ -262,7 +316,10 @@ pub fn set_aside(
     location: &StateLocation,
     bridge: &str,
     now: DateTime<Utc>,
-) -> Result<Option<PathBuf>> {
+) -> Result<Option<String>> {
+    if let Some(place) = location.shared() {
+        return desk::set_aside(place, bridge);
+    }
     let _lock = take_lock(location, bridge, now)?;
     if !exists(location, bridge)? {
         return Ok(None);
@@ -286,11 +343,15 @@ pub fn set_aside(
         files::sync_directory(directory)
             .map_err(|cause| files::failed("sync", directory, cause))?;
     }
-    Ok(Some(aside))
+    Ok(Some(aside.display().to_string()))
 }
 
 /// Removes what there is of a store that nobody relies on: one whose arrival was cut.
+/// One in a shared state went already when the new arrival was announced.
 pub(super) fn discard(location: &StateLocation, bridge: &str, now: DateTime<Utc>) -> Result<()> {
+    if location.shared().is_some() {
+        return Ok(());
+    }
     let _lock = take_lock(location, bridge, now)?;
     for path in engine_files(location, bridge)? {
         let removed = if path.is_dir() {
@@ -308,8 +369,28 @@ pub(super) fn discard(location: &StateLocation, bridge: &str, now: DateTime<Utc>
     Ok(())
 }
 
-/// Leaves what `status` shows beside a run: `json` replaces what was left before, whole.
+/// Corrects what `status` shows of a bridge, without a pass.
+pub fn amend_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
+    match location.shared() {
+        Some(place) => desk::leave_status(place, bridge, json, false),
+        None => leave_status(location, bridge, json),
+    }
+}
+
+/// How long ago a pass of `bridge` ended, whichever machine made it: by one clock, the server's of a shared state. `None` where
+/// none was made, and for a state that no other machine works on.
+pub fn since_last_pass(location: &StateLocation, bridge: &str) -> Result<Option<Duration>> {
+    match location.shared() {
+        Some(place) => desk::since_last_pass(place, bridge),
+        None => Ok(None),
+    }
+}
+
+/// Leaves what `status` shows, at the end of a pass: `json` replaces what was left before, whole.
 pub fn leave_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
+    if let Some(place) = location.shared() {
+        return desk::leave_status(place, bridge, json, true);
+    }
     let path = location.beside(bridge, "status.json")?;
     if let Some(directory) = path.parent() {
         files::private_directory(directory)?;
@@ -317,8 +398,42 @@ pub fn leave_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Resu
     files::replace(&path, json).map_err(|cause| files::failed("write", &path, cause))
 }
 
+/// What `status` needs to know of a bridge.
+#[derive(Debug)]
+pub struct Overview {
+    /// Who holds it now.
+    pub holder: Result<Option<Holder>>,
+    /// What its last run left; `None` where there was none.
+    pub status: Result<Option<Vec<u8>>>,
+}
+
+/// The overview of these bridges, in their order. A shared state is asked once for all of them, and it is an error where it can't be
+/// (exit 5).
+pub fn overview(location: &StateLocation, bridges: &[&str]) -> Result<Vec<Overview>> {
+    if let Some(place) = location.shared() {
+        let seen = desk::see(place, bridges)?.into_iter();
+        return Ok(seen
+            .map(|seen| Overview {
+                holder: Ok(seen.holder),
+                status: Ok(seen.status),
+            })
+            .collect());
+    }
+    Ok(bridges
+        .iter()
+        .map(|bridge| Overview {
+            holder: holder(location, bridge),
+            status: read_status(location, bridge),
+        })
+        .collect())
+}
+
 /// What the last run left for `status`; `None` where there was none.
 pub fn read_status(location: &StateLocation, bridge: &str) -> Result<Option<Vec<u8>>> {
+    if let Some(place) = location.shared() {
+        let seen = desk::see(place, &[bridge])?;
+        return Ok(seen.into_iter().find_map(|seen| seen.status));
+    }
     let path = location.beside(bridge, "status.json")?;
     match fs::read(&path) {
         Ok(json) => Ok(Some(json)),
@@ -453,6 +568,7 @@ mod tests {
         StateLimits {
             free_bytes_min: 0,
             cache_bytes: 16 * 1024 * 1024,
+            ..StateLimits::default()
         }
     }
 
@@ -625,8 +741,6 @@ mod tests {
             let error = try_open(&location).await.err().unwrap();
             assert_eq!((error.code(), error.kind()), ("E-STATE-PATH", Kind::Config));
         }
-        let shared = StateLocation::Postgres("postgres://db/state".into());
-        assert_eq!(try_open(&shared).await.err().unwrap().kind(), Kind::Config);
     }
 
     #[tokio::test]
@@ -643,7 +757,7 @@ mod tests {
             store.close().unwrap();
             let first = set_aside(&location, "members", now()).unwrap().unwrap();
             assert!(!exists(&location, "members").unwrap());
-            assert!(fs::read_dir(&first).unwrap().count() >= 2);
+            assert!(fs::read_dir(Path::new(&first)).unwrap().count() >= 2);
 
             let (store, created) = try_open(&location).await.unwrap();
             assert!(created);

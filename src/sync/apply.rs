@@ -237,8 +237,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    /// H-67: another run may have overtaken this one since its last write.
+    /// H-67: another run may have overtaken this one since its last write, in a shared state or in the database.
     pub(crate) async fn check_fence(&mut self, run: &Run) -> Result<()> {
+        self.store.still_held().await?;
         match self.local.meta().await? {
             Some(meta) if meta.store_id != run.fence.store_id || meta.epoch > run.fence.epoch => {
                 Err(crate::model::Error::new(

@@ -79,8 +79,22 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             if run.relink {
                 self.local.adopt(&run.fence, run.facts.generation).await?;
             }
+            if self.store.overtook() {
+                self.fence_the_last_holder(run, meta.as_ref()).await?;
+            }
         }
         Ok(())
+    }
+
+    /// H-67: whoever held a shared state before may only be asleep. It can't commit any more, but it would not see this run in the
+    /// database before its first write; so this one writes there before it reads.
+    async fn fence_the_last_holder(&mut self, run: &Run, meta: Option<&LocalMeta>) -> Result<()> {
+        // A re-link has just written there itself.
+        if !run.relink {
+            let generation = meta.map_or(0, |meta| meta.generation);
+            self.local.seal(&run.fence, generation).await?;
+        }
+        self.store.fenced().await
     }
 
     fn new_facts(&self) -> Facts {

@@ -1,5 +1,6 @@
 //! Both ends of Data Sync through the public API, and tokens of an OAuth2 server of another make.
 
+use contactbridge::model::Vault;
 use std::sync::{Arc, Mutex};
 
 use contactbridge::cli::RealWorld;

@@ -17,10 +17,10 @@
 //! - `run`: the service that stays: schedules, commands that it answers, signals, pages
 //! - `servers`: the same with the customer's database on PostgreSQL and MariaDB
 //! - `two_way`: records flow both ways through the real binary, and then nothing moves any more
+//! - `shared`: a state in PostgreSQL that machines share: leases, sleepers, moves, every command
 //! - `shadow`: bridges to a service that queues what changed
 //! - `simulator`: the simulated services by hand-written requests: operations, paging, quirks, faults, the commands
 //! - `scenarios`: the stories of `tests/scenarios`
-//! - `simulator`: the simulated ContactList by hand-written requests: operations, paging, quirks, faults, the command
 #![allow(clippy::disallowed_methods)]
 
 mod association_anywhere_wire;
@@ -40,6 +40,7 @@ mod run;
 mod scenarios;
 mod servers;
 mod shadow;
+mod shared;
 mod simulator;
 mod support;
 mod two_way;

@@ -267,16 +267,16 @@ fn h68_a_user_with_the_granted_rights_alone_can_do_a_nights_work(server: Server)
 }
 
 /// Passes a connection on, until it is cut.
-struct Relay {
-    port: u16,
-    open: Arc<AtomicBool>,
+pub struct Relay {
+    pub port: u16,
+    pub open: Arc<AtomicBool>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
     /// Bytes from the client after which the wire is cut by itself.
-    limit: Arc<Mutex<Option<usize>>>,
+    pub limit: Arc<Mutex<Option<usize>>>,
 }
 
 impl Relay {
-    fn start(to: (String, u16)) -> Self {
+    pub fn start(to: (String, u16)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let relay = Self {
             port: listener.local_addr().expect("an address").port(),

@@ -9,13 +9,13 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, Row};
 
 use super::{catalog, fault, journal};
+use crate::database::{Address, Tls, Way};
 use crate::local::dialect::Dialect;
 use crate::local::problem::{JournalState, Problem};
 use crate::local::server::backend::{
     Answer, Backend, Done, Fault, Journal, Noted, Param, Statement, first,
 };
 use crate::local::server::shape::Found;
-use crate::local::server::url::{Address, Tls, Way};
 use crate::local::server::{Connector, ServerOptions};
 use crate::model::LocalKey;
 

@@ -4,18 +4,18 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgSslMode};
+use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
 use super::{catalog, fault, journal};
+use crate::database::{Address, postgres_options};
 use crate::local::dialect::Dialect;
 use crate::local::problem::{JournalState, Problem};
 use crate::local::server::backend::{
     Answer, Backend, Done, Fault, Journal, Noted, Param, Statement, first, rows,
 };
 use crate::local::server::shape::Found;
-use crate::local::server::url::{Address, Tls, Way};
 use crate::local::server::{Connector, ServerOptions};
 use crate::model::LocalKey;
 
@@ -58,30 +58,7 @@ impl Postgres {
 
 impl Connector for Postgres {
     async fn connect(address: &Address, limits: &ServerOptions) -> Answer<Self> {
-        let mut options = PgConnectOptions::new_without_pgpass()
-            .database(&address.database)
-            .application_name("contactbridge")
-            .disable_statement_logging();
-        options = match &address.way {
-            Way::Socket(directory) => options.socket(directory),
-            Way::Host(host, port) => options.host(host).port(*port),
-        };
-        options = match &address.tls {
-            Tls::Plain => options.ssl_mode(PgSslMode::Disable),
-            Tls::Verified(authority) => {
-                let options = options.ssl_mode(PgSslMode::VerifyFull);
-                match authority {
-                    Some(file) => options.ssl_root_cert(file),
-                    None => options,
-                }
-            }
-        };
-        if let Some(user) = &address.user {
-            options = options.username(user);
-        }
-        if let Some(password) = &address.password {
-            options = options.password(password.expose());
-        }
+        let options = postgres_options(address);
         let shown = &address.shown;
         let connection = match tokio::time::timeout(limits.connect_timeout, options.connect()).await
         {

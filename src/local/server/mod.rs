@@ -19,18 +19,17 @@ pub(super) mod shape;
 mod sink;
 #[cfg(test)]
 pub(super) mod tests;
-pub(super) mod url;
 mod write;
 
 use self::backend::{Answer, Backend, Fault};
 use self::binding::Binding;
-use self::url::Address;
 use super::digest::RowDigester;
 use super::problem::{Problem, refuse};
 use super::{
     Children, Fence, LinkRow, Local, LocalChanges, LocalMeta, Row, RowChunk, RowOutcome, RowWrite,
 };
 use crate::config::ServerUrl;
+use crate::database::Address;
 use crate::model::{Digest, Error, Layout, LocalKey, RemoteId, Result, Vault};
 
 pub(in crate::local) use options::ServerOptions;

@@ -6,16 +6,16 @@ mod fresh;
 use chrono::NaiveDateTime;
 
 use super::backend::{Statement, first};
-use super::url::Address;
 use super::{Connector, ServerLocal, ServerOptions};
 use crate::config::{DatabaseUrl, ServerUrl, database_for_tests};
+use crate::database::Address;
 use crate::local::contract::{
     Place, all, column, fence, insert, inserted, keys, layout, prepared, text, update, vault,
 };
 use crate::local::{ChildSet, JournalState, Local, LocalChanges, RowOutcome, RowWrite, instant};
 use crate::model::{Cell, ChangeMethod, ColumnKind, Digest, ErrorKind, Layout, LocalKey, RemoteId};
 
-pub(in crate::local) use fresh::{Fresh, Server};
+pub(crate) use fresh::{Fresh, Server};
 
 /// A database of its own, for a backend.
 pub(in crate::local) struct At<B> {

@@ -203,7 +203,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for ((row, link), children) in rows.iter().zip(links).zip(children) {
             let view = local_view(self.vault, self.mapping, row);
             let link = link.map(|link| self.migrate(run, link));
-            let mut telling = self.telling(run, rules, &view, link.as_ref(), &children);
+            let mut telling = self.tell(run, rules, &view, link.as_ref(), &children);
             if let Telling::Record(told) = &telling
                 && self.is_taken(&told.id, &view.key, ids).await?
             {
@@ -238,7 +238,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    fn telling(
+    fn tell(
         &self,
         run: &Run,
         rules: &MessageRules,

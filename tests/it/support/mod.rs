@@ -13,5 +13,5 @@ pub use binary::{Binary, Ran};
 pub use foreign::{ForeignCrm, ForeignIssuer, metrics_of_other_make, zeep};
 pub use http::{HttpAnswer, http};
 pub use project::{MAPPING, Project, Setup};
-pub use servers::Server;
+pub use servers::{Fresh, Server};
 pub use service::{Service, eventually};

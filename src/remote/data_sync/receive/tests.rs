@@ -8,6 +8,7 @@
 mod jwt;
 mod socket;
 
+use crate::model::Vault;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

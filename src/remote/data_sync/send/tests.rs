@@ -1,5 +1,6 @@
 //! The sender against endpoints that answer as they are told, and against our own receiver.
 
+use crate::model::Vault;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Mutex;

@@ -77,7 +77,7 @@ async fn receiver(
     let receiver = Receiver::bind(
         &settings,
         ReceiveLimits::from_settings(&Limits::default()),
-        TokenKey::from_state_key(&[1; 32]),
+        TokenKey::of(&contactbridge::model::Vault::new(&[1; 32])),
         Arc::clone(&kept),
         Arc::new(RealWorld::new()),
     )

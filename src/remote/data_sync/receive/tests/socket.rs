@@ -1,5 +1,6 @@
 //! Over loopback: listening, TLS with certificates that are renewed, places and their number, stopping.
 
+use crate::model::Vault;
 use std::net::SocketAddr;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};

@@ -1,17 +1,17 @@
-//! Where a server is and how it is talked to, read from `database:` once and for all: nothing of it is guessed from the
-//! environment, and no connection beyond this machine goes without a verified certificate.
+//! Where a server is and how it is talked to, read from `database:` or `state:` once and for all: nothing of it is guessed from
+//! the environment, and no connection beyond this machine goes without a verified certificate.
 
 use std::path::PathBuf;
 
 use reqwest::Url;
 
 use crate::config::{Secret, ServerUrl, is_loopback_host};
-use crate::local::dialect::Dialect;
+use crate::local::Dialect;
 use crate::model::{Error, Result};
 
 /// How a server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::local) enum Way {
+pub(crate) enum Way {
     /// A directory with sockets (PostgreSQL), a socket (MySQL).
     Socket(PathBuf),
     /// A host by name or number.
@@ -20,7 +20,7 @@ pub(in crate::local) enum Way {
 
 /// How the connection is protected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::local) enum Tls {
+pub(crate) enum Tls {
     /// Not at all: loopback and sockets only.
     Plain,
     /// The certificate is verified, with its name, against the system's authorities or the one in this file.
@@ -29,19 +29,28 @@ pub(in crate::local) enum Tls {
 
 /// A database on a server.
 #[derive(Clone, Debug)]
-pub(in crate::local) struct Address {
+pub(crate) struct Address {
     /// As messages show it: without user, password and options.
-    pub(in crate::local) shown: String,
-    pub(in crate::local) way: Way,
-    pub(in crate::local) tls: Tls,
-    pub(in crate::local) user: Option<String>,
-    pub(in crate::local) password: Option<Secret>,
-    pub(in crate::local) database: String,
+    pub(crate) shown: String,
+    pub(crate) way: Way,
+    pub(crate) tls: Tls,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) database: String,
 }
 
 impl Address {
     /// Reads an address. `E-DB-URL` for what can't be one, `E-DB-TLS` where the protection asked for is none.
-    pub(in crate::local) fn read(server: &ServerUrl, dialect: Dialect) -> Result<Self> {
+    pub(crate) fn read(server: &ServerUrl, dialect: Dialect) -> Result<Self> {
+        Self::read_beside(server, dialect, &[])
+    }
+
+    /// The same, where the caller reads some options (`others`) by himself.
+    pub(crate) fn read_beside(
+        server: &ServerUrl,
+        dialect: Dialect,
+        others: &[&str],
+    ) -> Result<Self> {
         let shown = server.shown().to_owned();
         let wrong = |what: &str| Error::config("E-DB-URL", format!("{shown}: {what}"));
         let url = Url::parse(server.expose()).map_err(|_| wrong("is no address"))?;
@@ -54,6 +63,7 @@ impl Address {
                 "host" | "socket" => socket = Some(PathBuf::from(value.as_ref())),
                 "sslmode" | "ssl-mode" => mode = Some(value.to_ascii_lowercase().replace('_', "-")),
                 "sslrootcert" | "ssl-ca" => authority = Some(PathBuf::from(value.as_ref())),
+                other if others.contains(&other) => {}
                 other => {
                     return Err(wrong(&format!(
                         "does not know the option \"{other}\"; there are sslmode, sslrootcert and socket"
