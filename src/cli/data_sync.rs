@@ -13,7 +13,7 @@ use crate::mapping::Mapping;
 use crate::model::{Error, ErrorKind, Result, Vault};
 use crate::remote::data_sync::Object;
 use crate::remote::data_sync::send::{SendOptions, Sender};
-use crate::state::{AnyStore, Overlay, Second, StateStore};
+use crate::state::{AnyStore, First, Overlay, Second, StateStore};
 use crate::sync::{
     BridgeReport, Counts, Engine, Finished, Inbox, MessageRules, Outcome, RunOptions, Watch, send,
 };
@@ -122,12 +122,16 @@ async fn objects<S: StateStore>(
         address,
         database,
     } = parts;
-    let customers = Inbox::new(store, vault, Object::Customer, site.rules.json_depth);
+    let first = First {
+        store,
+        of_two: second.is_some(),
+    };
+    let customers = Inbox::new(&first, vault, Object::Customer, site.rules.json_depth);
     let mut finished = Engine {
         bridge: name,
         remote: &customers,
         local: &mut *local,
-        store,
+        store: &first,
         world,
         mapping,
         vault,

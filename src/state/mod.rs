@@ -34,7 +34,7 @@ pub use open::{
 };
 pub use overlay::Overlay;
 pub use postgres::{DEFAULT_LEASE, DEFAULT_SCHEMA, PostgresStore, SharedPlace, shared_state_sql};
-pub use second::Second;
+pub use second::{First, Second};
 pub use sled::SledStore;
 pub use sqlite::SqliteStore;
 

@@ -32,6 +32,64 @@ impl<S: StateStore> StateStore for Second<'_, S> {
         }
         self.0.commit(batch)
     }
+
+    fn overtook(&self) -> bool {
+        self.0.overtook()
+    }
+
+    async fn fenced(&self) -> Result<()> {
+        self.0.fenced().await
+    }
+
+    async fn still_held(&self) -> Result<()> {
+        self.0.still_held().await
+    }
+}
+
+/// A store as the first object of a bridge sees it.
+pub struct First<'a, S> {
+    /// The store.
+    pub store: &'a S,
+    /// A second object comes after it: whoever was overtaken is not fenced before that object's tables are fenced, too.
+    pub of_two: bool,
+}
+
+impl<S: StateStore> StateStore for First<'_, S> {
+    async fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.store.get(table, key).await
+    }
+
+    async fn get_many(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.store.get_many(table, keys).await
+    }
+
+    async fn range(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.store.range(table, after, limit).await
+    }
+
+    fn commit(&self, batch: Batch) -> Durable {
+        self.store.commit(batch)
+    }
+
+    fn overtook(&self) -> bool {
+        self.store.overtook()
+    }
+
+    async fn fenced(&self) -> Result<()> {
+        if self.of_two {
+            return Ok(());
+        }
+        self.store.fenced().await
+    }
+
+    async fn still_held(&self) -> Result<()> {
+        self.store.still_held().await
+    }
 }
 
 #[cfg(test)]

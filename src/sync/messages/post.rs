@@ -75,6 +75,7 @@ pub async fn send<S: StateStore, L: Local, W: World>(
 
 /// H-67: whoever was overtaken sends nothing more.
 async fn ensure_not_overtaken<S: StateStore, L: Local>(store: &S, local: &mut L) -> Result<()> {
+    store.still_held().await?;
     let facts = Memory::new(store).facts().await?.unwrap_or_default();
     match local.meta().await? {
         Some(meta) if meta.store_id != facts.store_id || meta.epoch > facts.epoch => {
