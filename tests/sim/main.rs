@@ -14,6 +14,7 @@ mod found;
 mod life;
 mod oracle;
 mod people;
+mod post;
 mod queue;
 mod settings;
 mod store;

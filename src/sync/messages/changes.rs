@@ -686,7 +686,8 @@ fn differs(run: &Run, link: &Link, row: &LocalView, shown: &RemoteView) -> bool 
     (0..run.fields.len()).any(field) || (0..link.children.len()).any(children)
 }
 
-/// The link after its record was told: the base of what was sent is what either side shows of it.
+/// The link after its record was told. On our side the base is what was told. On the other it stays what was last seen of it, where
+/// something was: a message that was on its way meanwhile shows the same, and is no edit that would undo ours.
 fn told_link(run: &Run, link: Link, row: &LocalView, shown: &RemoteView) -> Link {
     let mut link = link;
     (link.local, link.row, link.gone) = (row.key.clone(), row.row, None);
@@ -694,9 +695,10 @@ fn told_link(run: &Run, link: Link, row: &LocalView, shown: &RemoteView) -> Link
     for field in 0..run.fields.len() {
         if run.fields[field].pushes() {
             let local = row.digests[field];
-            let remote = match &shown.values[field] {
-                Ok(_) => shown.digests[field],
-                Err(_) => local,
+            let remote = match (link.bases[field], &shown.values[field]) {
+                (Some(base), _) => base.remote,
+                (None, Ok(_)) => shown.digests[field],
+                (None, Err(_)) => local,
             };
             link.bases[field] = Some(Base { local, remote });
         }
