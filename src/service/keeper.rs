@@ -105,8 +105,12 @@ impl<W: Work> Keeper<W> {
 
     /// Keeps the bridge until it is to end. `begun` is told once it was tried to take the store for the first time.
     pub async fn keep(mut self, begun: impl FnOnce()) {
-        // Whether or not it works: what is wrong is shown, and tried again.
-        let _ = self.take_store().await;
+        if self.hold.keeps() {
+            // Whether or not it works: what is wrong is shown, and tried again.
+            let _ = self.take_store().await;
+        } else {
+            self.show_phase(Phase::Waiting);
+        }
         begun();
         loop {
             match self.next_step().await {
@@ -158,7 +162,8 @@ impl<W: Work> Keeper<W> {
                 self.retry_store().await;
             }
         }
-        if self.hold.held().is_none() {
+        let is_tried_again = self.hold.keeps() || self.trouble.is_some();
+        if is_tried_again && self.hold.held().is_none() {
             let until = self.retry_at.saturating_sub(self.work.world().monotonic());
             nap = nap.min(until);
         }
@@ -218,10 +223,12 @@ impl<W: Work> Keeper<W> {
             // Another process may have made this turn's pass meanwhile.
             let now = self.work.world().now();
             self.last = self.last.max(self.work.left().last_run);
-            return matches!(
-                self.kept.turns.next(self.last, now, self.chance),
-                Next::Now { .. }
-            );
+            let next = self.kept.turns.next(self.last, now, self.chance);
+            let is_due = matches!(next, Next::Now { .. });
+            if !is_due {
+                self.hold.after_pass(&self.work, None);
+            }
+            return is_due;
         };
         if error.kind() != ErrorKind::Busy {
             self.last = Some(self.work.world().now());
@@ -246,7 +253,8 @@ impl<W: Work> Keeper<W> {
     }
 
     async fn retry_store(&mut self) {
-        if self.hold.held().is_none() && self.work.world().monotonic() >= self.retry_at {
+        let is_wanted = self.hold.keeps() && self.hold.held().is_none();
+        if is_wanted && self.work.world().monotonic() >= self.retry_at {
             let _ = self.take_store().await;
         }
     }
@@ -274,13 +282,16 @@ impl<W: Work> Keeper<W> {
                     .trouble
                     .as_ref()
                     .is_none_or(|known| known.code != error.code());
-                if is_news && locked {
+                let keeps = self.hold.keeps();
+                if is_news && locked && keeps {
                     tracing::warn!(
                         bridge,
                         code = error.code(),
                         "turns wait: {}",
                         error.message()
                     );
+                } else if is_news && locked {
+                    tracing::debug!(bridge, code = error.code(), "{}", error.message());
                 } else if is_news {
                     tracing::error!(bridge, code = error.code(), "{}", error.message());
                 }
@@ -290,13 +301,11 @@ impl<W: Work> Keeper<W> {
                     code: error.code(),
                     locked,
                 });
-                let shown = error.to_string();
-                self.kept.board.write(bridge, |standing| {
-                    standing.phase = if locked {
-                        Phase::Locked(shown)
-                    } else {
-                        Phase::Failed(shown)
-                    };
+                self.show_phase(match (locked, keeps) {
+                    (true, true) => Phase::Locked(error.to_string()),
+                    // Its turn is made by whoever has it.
+                    (true, false) => Phase::Waiting,
+                    (false, _) => Phase::Failed(error.to_string()),
                 });
                 Err(error)
             }
@@ -405,6 +414,11 @@ impl<W: Work> Keeper<W> {
         self.kept.board.write(&self.kept.bridge, write);
     }
 
+    fn show_phase(&self, phase: Phase) {
+        let write = |standing: &mut super::board::Standing| standing.phase = phase;
+        self.kept.board.write(&self.kept.bridge, write);
+    }
+
     fn show_next(&self, next: Option<DateTime<Utc>>) {
         let write = |standing: &mut super::board::Standing| standing.next = next;
         self.kept.board.write(&self.kept.bridge, write);
@@ -431,7 +445,8 @@ impl<W: Work> Keeper<W> {
 async fn answer<W: Work>(work: &W, hold: &Hold<W>, order: Order) {
     match order {
         Order::Held(reply) => {
-            let _ = reply.send(hold.held().is_some());
+            // A store that is given back is there for the command itself.
+            let _ = reply.send(hold.keeps() && hold.held().is_some());
         }
         Order::Question { question, reply } => {
             let answered = match hold.held() {
