@@ -132,7 +132,7 @@ impl<W: Work> Keeper<W> {
             return Step::End;
         }
         while let Ok(order) = self.kept.orders.try_recv() {
-            self.waiting.push_back(order);
+            line_up(&mut self.waiting, order);
         }
         if let Some((options, askers)) = self.next_asked().await {
             return Step::Asked(options, askers);
@@ -318,7 +318,7 @@ impl<W: Work> Keeper<W> {
         tokio::select! {
             biased;
             _ = self.kept.stop.wait_for(Option::is_some) => {}
-            Some(order) = self.kept.orders.recv() => self.waiting.push_back(order),
+            Some(order) = self.kept.orders.recv() => line_up(&mut self.waiting, order),
             () = world.sleep(nap) => {}
         }
     }
@@ -360,7 +360,7 @@ impl<W: Work> Keeper<W> {
                         Order::Question { question, reply } if question.writes() => {
                             waiting.push_back(Order::Question { question, reply });
                         }
-                        pass @ Order::Pass { .. } => waiting.push_back(pass),
+                        pass @ Order::Pass { .. } => line_up(waiting, pass),
                         other => answer(work, hold, other).await,
                     },
                     signal = wait_for_stop(&mut kept.stop), if !stopping => {
@@ -439,6 +439,25 @@ impl<W: Work> Keeper<W> {
             .board
             .write(&self.kept.bridge, |standing| standing.phase = Phase::Ended);
     }
+}
+
+/// Lines an order up. A pass that is asked for in passing, by each message that arrives, say, needs no place beside one that
+/// waits already and does for both.
+fn line_up(waiting: &mut VecDeque<Order>, order: Order) {
+    if let Order::Pass {
+        options,
+        reply: None,
+    } = &order
+    {
+        let mut others = waiting.iter();
+        let is_there = others.any(
+            |other| matches!(other, Order::Pass { options: theirs, .. } if same(options, theirs)),
+        );
+        if is_there {
+            return;
+        }
+    }
+    waiting.push_back(order);
 }
 
 /// Answers what needs no pass.

@@ -630,3 +630,28 @@ scene!(a_turn_that_another_machine_makes_is_left_to_it, async {
         ]
     );
 });
+
+#[test]
+fn whoever_asks_in_passing_takes_one_place_however_often() {
+    let mut waiting = VecDeque::new();
+    let nudge = |options: RunOptions| Order::Pass {
+        options,
+        reply: None,
+    };
+    let accepting = || RunOptions {
+        accept: [Guard::Deletes].into(),
+        ..RunOptions::default()
+    };
+    for _ in 0..100 {
+        line_up(&mut waiting, nudge(RunOptions::default()));
+        line_up(&mut waiting, nudge(accepting()));
+    }
+    assert_eq!(waiting.len(), 2);
+    // Somebody who waits for an answer keeps a place.
+    let (told, _news) = mpsc::unbounded_channel();
+    let (_stop, stop) = watch::channel(false);
+    let reply = Some(Reply { told, stop });
+    let options = RunOptions::default();
+    line_up(&mut waiting, Order::Pass { options, reply });
+    assert_eq!(waiting.len(), 3);
+}
