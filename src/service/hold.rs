@@ -10,6 +10,8 @@ use crate::model::{Error, Result};
 pub enum Tenure {
     /// From the first success to the end: an embedded store has one owner.
     Always,
+    /// For the length of a pass: a store that many machines share is there for whoever comes first.
+    PerPass,
 }
 
 /// The store of one bridge, while it is held. Others on this thread may share it; it is closed when the last has let go.
@@ -25,6 +27,11 @@ impl<W: Work> Hold<W> {
             tenure,
             store: None,
         }
+    }
+
+    /// Whether the store is held between passes.
+    pub fn keeps(&self) -> bool {
+        self.tenure == Tenure::Always
     }
 
     /// The store, if it is held.
@@ -48,6 +55,7 @@ impl<W: Work> Hold<W> {
             // A store that failed refuses everything more until it is opened again.
             Tenure::Always if error.is_some_and(spoils_store) => self.give_back(work),
             Tenure::Always => {}
+            Tenure::PerPass => self.give_back(work),
         }
     }
 

@@ -105,8 +105,12 @@ impl<W: Work> Keeper<W> {
 
     /// Keeps the bridge until it is to end. `begun` is told once it was tried to take the store for the first time.
     pub async fn keep(mut self, begun: impl FnOnce()) {
-        // Whether or not it works: what is wrong is shown, and tried again.
-        let _ = self.take_store().await;
+        if self.hold.keeps() {
+            // Whether or not it works: what is wrong is shown, and tried again.
+            let _ = self.take_store().await;
+        } else {
+            self.show_phase(Phase::Waiting);
+        }
         begun();
         loop {
             match self.next_step().await {
@@ -128,7 +132,7 @@ impl<W: Work> Keeper<W> {
             return Step::End;
         }
         while let Ok(order) = self.kept.orders.try_recv() {
-            self.waiting.push_back(order);
+            line_up(&mut self.waiting, order);
         }
         if let Some((options, askers)) = self.next_asked().await {
             return Step::Asked(options, askers);
@@ -158,7 +162,8 @@ impl<W: Work> Keeper<W> {
                 self.retry_store().await;
             }
         }
-        if self.hold.held().is_none() {
+        let is_tried_again = self.hold.keeps() || self.trouble.is_some();
+        if is_tried_again && self.hold.held().is_none() {
             let until = self.retry_at.saturating_sub(self.work.world().monotonic());
             nap = nap.min(until);
         }
@@ -218,10 +223,12 @@ impl<W: Work> Keeper<W> {
             // Another process may have made this turn's pass meanwhile.
             let now = self.work.world().now();
             self.last = self.last.max(self.work.left().last_run);
-            return matches!(
-                self.kept.turns.next(self.last, now, self.chance),
-                Next::Now { .. }
-            );
+            let next = self.kept.turns.next(self.last, now, self.chance);
+            let is_due = matches!(next, Next::Now { .. });
+            if !is_due {
+                self.hold.after_pass(&self.work, None);
+            }
+            return is_due;
         };
         if error.kind() != ErrorKind::Busy {
             self.last = Some(self.work.world().now());
@@ -246,7 +253,8 @@ impl<W: Work> Keeper<W> {
     }
 
     async fn retry_store(&mut self) {
-        if self.hold.held().is_none() && self.work.world().monotonic() >= self.retry_at {
+        let is_wanted = self.hold.keeps() && self.hold.held().is_none();
+        if is_wanted && self.work.world().monotonic() >= self.retry_at {
             let _ = self.take_store().await;
         }
     }
@@ -274,13 +282,16 @@ impl<W: Work> Keeper<W> {
                     .trouble
                     .as_ref()
                     .is_none_or(|known| known.code != error.code());
-                if is_news && locked {
+                let keeps = self.hold.keeps();
+                if is_news && locked && keeps {
                     tracing::warn!(
                         bridge,
                         code = error.code(),
                         "turns wait: {}",
                         error.message()
                     );
+                } else if is_news && locked {
+                    tracing::debug!(bridge, code = error.code(), "{}", error.message());
                 } else if is_news {
                     tracing::error!(bridge, code = error.code(), "{}", error.message());
                 }
@@ -290,13 +301,11 @@ impl<W: Work> Keeper<W> {
                     code: error.code(),
                     locked,
                 });
-                let shown = error.to_string();
-                self.kept.board.write(bridge, |standing| {
-                    standing.phase = if locked {
-                        Phase::Locked(shown)
-                    } else {
-                        Phase::Failed(shown)
-                    };
+                self.show_phase(match (locked, keeps) {
+                    (true, true) => Phase::Locked(error.to_string()),
+                    // Its turn is made by whoever has it.
+                    (true, false) => Phase::Waiting,
+                    (false, _) => Phase::Failed(error.to_string()),
                 });
                 Err(error)
             }
@@ -309,7 +318,7 @@ impl<W: Work> Keeper<W> {
         tokio::select! {
             biased;
             _ = self.kept.stop.wait_for(Option::is_some) => {}
-            Some(order) = self.kept.orders.recv() => self.waiting.push_back(order),
+            Some(order) = self.kept.orders.recv() => line_up(&mut self.waiting, order),
             () = world.sleep(nap) => {}
         }
     }
@@ -351,7 +360,7 @@ impl<W: Work> Keeper<W> {
                         Order::Question { question, reply } if question.writes() => {
                             waiting.push_back(Order::Question { question, reply });
                         }
-                        pass @ Order::Pass { .. } => waiting.push_back(pass),
+                        pass @ Order::Pass { .. } => line_up(waiting, pass),
                         other => answer(work, hold, other).await,
                     },
                     signal = wait_for_stop(&mut kept.stop), if !stopping => {
@@ -405,6 +414,11 @@ impl<W: Work> Keeper<W> {
         self.kept.board.write(&self.kept.bridge, write);
     }
 
+    fn show_phase(&self, phase: Phase) {
+        let write = |standing: &mut super::board::Standing| standing.phase = phase;
+        self.kept.board.write(&self.kept.bridge, write);
+    }
+
     fn show_next(&self, next: Option<DateTime<Utc>>) {
         let write = |standing: &mut super::board::Standing| standing.next = next;
         self.kept.board.write(&self.kept.bridge, write);
@@ -427,11 +441,31 @@ impl<W: Work> Keeper<W> {
     }
 }
 
+/// Lines an order up. A pass that is asked for in passing, by each message that arrives, say, needs no place beside one that
+/// waits already and does for both.
+fn line_up(waiting: &mut VecDeque<Order>, order: Order) {
+    if let Order::Pass {
+        options,
+        reply: None,
+    } = &order
+    {
+        let mut others = waiting.iter();
+        let is_there = others.any(
+            |other| matches!(other, Order::Pass { options: theirs, .. } if same(options, theirs)),
+        );
+        if is_there {
+            return;
+        }
+    }
+    waiting.push_back(order);
+}
+
 /// Answers what needs no pass.
 async fn answer<W: Work>(work: &W, hold: &Hold<W>, order: Order) {
     match order {
         Order::Held(reply) => {
-            let _ = reply.send(hold.held().is_some());
+            // A store that is given back is there for the command itself.
+            let _ = reply.send(hold.keeps() && hold.held().is_some());
         }
         Order::Question { question, reply } => {
             let answered = match hold.held() {

@@ -177,6 +177,10 @@ struct Scene {
 }
 
 fn start(schedule: Option<Schedule>, script: Script) -> Scene {
+    start_with(Tenure::Always, schedule, script)
+}
+
+fn start_with(tenure: Tenure, schedule: Option<Schedule>, script: Script) -> Scene {
     let script = Rc::new(RefCell::new(script));
     let (orders, inbox) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(None);
@@ -191,7 +195,7 @@ fn start(schedule: Option<Schedule>, script: Script) -> Scene {
     let kept = Kept {
         bridge: "members".into(),
         turns: Turns::new(schedule, chrono_tz::UTC),
-        tenure: Tenure::Always,
+        tenure,
         orders: inbox,
         stop: stopped,
         board: Arc::clone(&board),
@@ -578,3 +582,76 @@ scene!(a_store_that_a_pass_spoiled_is_opened_anew, async {
         ]
     );
 });
+
+scene!(a_shared_store_is_taken_for_a_pass_at_a_time, async {
+    let scene = start_with(Tenure::PerPass, every(60), Script::default());
+    seconds(130).await;
+    assert_eq!(scene.phase(), Phase::Waiting);
+    // Commands take it themselves.
+    let answer = scene.question(Question::Quarantine).await.unwrap();
+    assert!(answer.is_none());
+    let (reply, held) = oneshot::channel();
+    scene.orders.send(Order::Held(reply)).unwrap();
+    assert!(!held.await.unwrap());
+    let log = scene.end().await;
+    let seen: Vec<_> = log.iter().map(|(at, what)| (*at, what.as_str())).collect();
+    let pass = |at| {
+        [
+            (at, "open"),
+            (at, "pass"),
+            (at + 1, "end"),
+            (at + 1, "close"),
+        ]
+    };
+    assert_eq!(seen, [pass(0), pass(60), pass(120)].concat());
+});
+
+scene!(a_turn_that_another_machine_makes_is_left_to_it, async {
+    let script = Script {
+        opens: [locked(), locked()].into(),
+        ..Script::default()
+    };
+    let scene = start_with(Tenure::PerPass, every(60), script);
+    seconds(1).await;
+    assert_eq!(scene.phase(), Phase::Waiting);
+    scene.script.borrow_mut().left.last_run = Some("2026-11-22T10:00:03Z".parse().unwrap());
+    seconds(70).await;
+    let log = scene.end().await;
+    let seen: Vec<_> = log.iter().map(|(at, what)| (*at, what.as_str())).collect();
+    assert_eq!(
+        seen,
+        [
+            (4, "open"),
+            (4, "close"),
+            (63, "open"),
+            (63, "pass"),
+            (64, "end"),
+            (64, "close")
+        ]
+    );
+});
+
+#[test]
+fn whoever_asks_in_passing_takes_one_place_however_often() {
+    let mut waiting = VecDeque::new();
+    let nudge = |options: RunOptions| Order::Pass {
+        options,
+        reply: None,
+    };
+    let accepting = || RunOptions {
+        accept: [Guard::Deletes].into(),
+        ..RunOptions::default()
+    };
+    for _ in 0..100 {
+        line_up(&mut waiting, nudge(RunOptions::default()));
+        line_up(&mut waiting, nudge(accepting()));
+    }
+    assert_eq!(waiting.len(), 2);
+    // Somebody who waits for an answer keeps a place.
+    let (told, _news) = mpsc::unbounded_channel();
+    let (_stop, stop) = watch::channel(false);
+    let reply = Some(Reply { told, stop });
+    let options = RunOptions::default();
+    line_up(&mut waiting, Order::Pass { options, reply });
+    assert_eq!(waiting.len(), 3);
+}

@@ -24,17 +24,18 @@ fn the_queue_is_followed_at_the_turns_of_a_schedule() {
     eventually("the deletion", || {
         shadow.cell("SELECT count(*) FROM customers WHERE deleted_at IS NULL") == "49"
     });
+    let counted = "bridge_records_total{bridge=\"members\",direction=\"pull\",op=\"deleted\"} 1";
+    eventually("the count", || {
+        let metrics = service.get("/metrics").text();
+        metrics.lines().any(|line| line == counted)
+    });
+    // The pass has ended, and with it the purge.
     shadow
         .line("enqueue members --all")
         .exits(6)
         .complains("`contactbridge run`")
         .complains("Stop it");
     assert_eq!(shadow.crm.queue_len(), 0);
-    let counted = "bridge_records_total{bridge=\"members\",direction=\"pull\",op=\"deleted\"} 1";
-    eventually("the count", || {
-        let metrics = service.get("/metrics").text();
-        metrics.lines().any(|line| line == counted)
-    });
     let metrics = service.get("/metrics").text();
     for line in [
         "bridge_queue_depth{bridge=\"members\",queue=\"inbox\"} 0",
