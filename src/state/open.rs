@@ -171,6 +171,9 @@ pub(super) struct Opening<'a> {
 
 /// Opens the state of `bridge`, making it where there is none. The second value says whether it is new.
 ///
+/// Opening a shared state leases the bridge, and the store is the lease's guard: it renews it until it is closed. Whoever works on a
+/// schedule opens it for a pass and closes it afterwards, so that another machine may have the next one.
+///
 /// `fingerprint` is that of the bridge's [`crate::model::Vault`]; `now` is shown to whoever meets the lock.
 /// Errors: `E-STATE-LOCKED` (exit 6); `E-STATE-CORRUPT`, `E-STATE-OLD`, `E-STATE-NEWER`, `E-STATE-KEY`, `E-STATE-MOVED`,
 /// `E-STATE-ARRIVING`, `E-DISK` (exit 7); `E-STATE-PATH`, `E-DB-URL` (exit 2); a shared state that can't be reached is exit 5.

@@ -5,6 +5,8 @@
 
 mod damage;
 mod disk;
+#[path = "../servers/fresh.rs"]
+mod fresh;
 mod kill;
 mod model;
 mod power;

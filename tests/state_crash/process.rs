@@ -6,18 +6,23 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use contactbridge::state::{self, AnyStore, StateLimits, StateLocation, StateStore};
+use contactbridge::model::ErrorKind;
+use contactbridge::state::{self, AnyStore, SharedPlace, StateLimits, StateLocation, StateStore};
 
 use crate::model::{Habits, Replay, cursor};
 
 const KEY: [u8; 8] = *b"the key!";
 const BRIDGE: &str = "members";
+/// The file with the address of a shared state.
+pub const ADDRESS: &str = "address";
 
 /// Which store, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     Sled,
     Sqlite,
+    /// On a server, whose address stands in the file [`ADDRESS`] of the directory.
+    Postgres,
 }
 
 impl Engine {
@@ -25,13 +30,35 @@ impl Engine {
         match self {
             Self::Sled => StateLocation::Sled(directory.to_owned()),
             Self::Sqlite => StateLocation::Sqlite(directory.to_owned()),
+            Self::Postgres => shared(&directory.join(ADDRESS)),
         }
     }
 }
 
+fn shared(file: &Path) -> StateLocation {
+    let address = std::fs::read_to_string(file).expect("an address");
+    match contactbridge::config::StateLocation::parse(&address, Path::new("/")) {
+        Ok(contactbridge::config::StateLocation::Postgres(url)) => {
+            StateLocation::Postgres(SharedPlace::new(url))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Opens a store; one that a killed process has leased, as soon as its lease has run out.
 pub fn open(location: &StateLocation) -> contactbridge::model::Result<AnyStore> {
+    loop {
+        match try_open(location) {
+            Err(error) if error.kind() == ErrorKind::Busy && location.shared().is_some() => {}
+            opened => return opened,
+        }
+    }
+}
+
+fn try_open(location: &StateLocation) -> contactbridge::model::Result<AnyStore> {
     let limits = StateLimits {
         free_bytes_min: 0,
+        lease: Duration::from_secs(1),
         ..StateLimits::default()
     };
     let now = "2026-11-22T10:02:00Z".parse().expect("a date");
@@ -177,6 +204,7 @@ pub fn run_child() {
     };
     let engine = match std::env::var("STATE_ENGINE").as_deref() {
         Ok("Sled") => Engine::Sled,
+        Ok("Postgres") => Engine::Postgres,
         _ => Engine::Sqlite,
     };
     let directory = std::env::var_os("STATE_DIRECTORY").expect("set by the parent");
