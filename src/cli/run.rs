@@ -62,12 +62,18 @@ pub async fn run(global: &Global) -> Result<Exit> {
     for (bridge, (kept, reception)) in enabled.iter().zip(kept) {
         metrics.expect(&bridge.name);
         let (sender, orders) = mpsc::unbounded_channel();
+        // What is posted must find the store open; for the length of a pass it is enough where machines share the work.
+        let tenure = if location.shared().is_some() && reception.is_none() {
+            Tenure::PerPass
+        } else {
+            Tenure::Always
+        };
         receptions.extend(reception.map(|reception| (reception, sender.clone())));
         desk.insert(bridge.name.clone(), sender);
         let about = Kept {
             bridge: bridge.name.clone(),
             turns: Turns::new(bridge.schedule.clone(), bridge.remote.time_zone()),
-            tenure: Tenure::Always,
+            tenure,
             orders,
             stop: stopped.clone(),
             board: Arc::clone(&board),

@@ -28,6 +28,7 @@ pub struct Left {
     watermark: Option<String>,
     links: Option<u64>,
     queue: u64,
+    unsent: u64,
     review: u64,
     quarantined: u64,
     error: Option<String>,
@@ -38,8 +39,10 @@ pub struct Left {
 pub struct Kept {
     /// Linked pairs.
     pub links: u64,
-    /// Records that the queue named and that are not worked off.
+    /// Records that the queue named, or messages that were taken over, that are not worked off.
     pub queue: u64,
+    /// Messages that wait to be sent.
+    pub unsent: u64,
 }
 
 /// Leaves what a run that has just ended has to say. `kept` is `None` where the run did not come to count it.
@@ -70,6 +73,7 @@ pub fn leave(
         watermark: report.watermark.clone().or(before.watermark),
         links: kept.map(|kept| kept.links).or(before.links),
         queue: kept.map_or(before.queue, |kept| kept.queue),
+        unsent: kept.map_or(before.unsent, |kept| kept.unsent),
         // A run that ended early did not count what waits.
         review: if is_good {
             report.review
@@ -164,6 +168,8 @@ struct Status {
     quarantined: u64,
     /// Messages and ids that wait, for kinds that have a queue.
     queue: Option<u64>,
+    /// Messages that wait to be sent, for bridges that send some.
+    unsent: Option<u64>,
     lease: Option<Lease>,
     error: Option<String>,
 }
@@ -231,11 +237,16 @@ pub fn left_behind(
         review: left.review,
         quarantined: left.quarantined,
         queue: has_queue(bridge).then_some(left.queue),
+        unsent: has_outbox(bridge).then_some(left.unsent),
     }
 }
 
 fn has_queue(bridge: &BridgeSettings) -> bool {
     !matches!(bridge.remote, RemoteSettings::ContactList(_))
+}
+
+fn has_outbox(bridge: &BridgeSettings) -> bool {
+    matches!(&bridge.remote, RemoteSettings::DataSync(remote) if remote.send.is_some())
 }
 
 fn status(bridge: &BridgeSettings, seen: Overview, now: DateTime<Utc>) -> Status {
@@ -263,6 +274,7 @@ fn status(bridge: &BridgeSettings, seen: Overview, now: DateTime<Utc>) -> Status
         review: left.review,
         quarantined: left.quarantined,
         queue: has_queue(bridge).then_some(left.queue),
+        unsent: has_outbox(bridge).then_some(left.unsent),
         lease: holder.map(|holder| Lease {
             pid: holder.pid,
             since: holder.since.map(text),
@@ -288,7 +300,10 @@ fn row(status: &Status) -> [String; 9] {
         or_none(status.outcome.clone()),
         or_none(status.watermark.clone()),
         or_none(status.links.map(|links| links.to_string())),
-        or_none(status.queue.map(|queue| queue.to_string())),
+        or_none(match (status.queue, status.unsent) {
+            (Some(queue), Some(unsent)) => Some(format!("{queue} in, {unsent} out")),
+            (queue, _) => queue.map(|queue| queue.to_string()),
+        }),
         status.review.to_string(),
         status.quarantined.to_string(),
         status.lease.as_ref().map_or_else(
@@ -351,6 +366,7 @@ mod tests {
             Some(Kept {
                 links: 250,
                 queue: 3,
+                unsent: 0,
             }),
             at(0),
         );

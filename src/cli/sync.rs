@@ -16,9 +16,10 @@ use crate::config::{BridgeSettings, Settings};
 use crate::local::Local;
 use crate::model::{Error, ErrorKind, Result, Signal, Stamp, World};
 use crate::remote::Remote;
-use crate::state::{AnyStore, Batch, StateStore};
+use crate::state::{AnyStore, Batch, Second, StateStore};
 use crate::sync::{
     BridgeReport, Counts, Facts, Finished, Memory, Outcome, PlanItem, RunOptions, Watch, put_facts,
+    unsent, waiting,
 };
 
 /// The document that `sync` prints.
@@ -263,9 +264,16 @@ pub fn warn_if_many(settings: &BridgeSettings, report: &BridgeReport) {
 async fn kept<S: StateStore>(store: &S) -> Option<status::Kept> {
     let memory = Memory::new(store);
     let facts = memory.facts().await.ok()??;
+    let second = Second(store);
+    let of_second = Memory::new(&second).facts().await.ok()?;
+    let unsent = unsent(store).await.ok()?;
     Some(status::Kept {
-        links: facts.links,
-        queue: memory.journalled().await.ok()?,
+        links: facts.links + of_second.map_or(0, |facts| facts.links),
+        // Of a message that is journalled, there are both; no run leaves the one without the other.
+        queue: memory.journalled().await.ok()?
+            + waiting(store).await.ok()?
+            + waiting(&second).await.ok()?,
+        unsent: unsent.pending + unsent.progress,
     })
 }
 

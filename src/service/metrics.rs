@@ -126,7 +126,7 @@ impl Default for Metrics {
         );
         registry.register(
             "bridge_queue_depth",
-            "Records that are queued and not worked off",
+            "Records that are queued and not worked off, and messages that are not sent",
             metrics.queue.clone(),
         );
         registry.register(
@@ -248,10 +248,12 @@ impl Metrics {
             self.quarantine
                 .get_or_create(&of(bridge))
                 .set(number(left.quarantined));
-            if let Some(depth) = left.queue {
-                self.queue
-                    .get_or_create(&with(bridge, "queue", "inbox"))
-                    .set(number(depth));
+            for (queue, depth) in [("inbox", left.queue), ("outbox", left.unsent)] {
+                if let Some(depth) = depth {
+                    self.queue
+                        .get_or_create(&with(bridge, "queue", queue))
+                        .set(number(depth));
+                }
             }
             if let Some(at) = left.last_good {
                 self.last_success
@@ -321,6 +323,7 @@ mod tests {
             watermark: Some(at("2026-11-22T09:59:30Z")),
             review: 2,
             queue: Some(9),
+            unsent: Some(4),
             ..Left::default()
         };
         let text = metrics
@@ -338,6 +341,7 @@ mod tests {
             r#"bridge_run_duration_seconds_count{bridge="members"} 2"#,
             r#"bridge_watermark_lag_seconds{bridge="members"} 90.0"#,
             r#"bridge_queue_depth{bridge="members",queue="inbox"} 9"#,
+            r#"bridge_queue_depth{bridge="members",queue="outbox"} 4"#,
             r#"bridge_review_depth{bridge="members"} 2"#,
             r#"bridge_quarantine_depth{bridge="members"} 0"#,
             r#"bridge_ready{bridge="members"} 1"#,

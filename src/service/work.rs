@@ -29,6 +29,8 @@ pub struct Left {
     pub quarantined: u64,
     /// What is queued and not worked off, for kinds that have a queue.
     pub queue: Option<u64>,
+    /// What is queued to be sent, for bridges that send messages.
+    pub unsent: Option<u64>,
 }
 
 /// One bridge. It lives on its keeper's thread; nothing of it needs to be `Send`.

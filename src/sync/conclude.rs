@@ -254,6 +254,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             ),
             stamp: link.stamp.map(|stamp| stamp.0),
             at: self.world.now(),
+            parts: link
+                .children
+                .iter()
+                .map(|base| base.keys.iter().map(|key| key.0).collect())
+                .collect(),
+            mapping: link.mapping,
         };
         put_json(
             batch,

@@ -4,12 +4,12 @@
 //! except for a row that moved meanwhile: that is merged anew.
 
 use crate::local::{ChildSet, LinkRow, Local, Row, RowOutcome, RowWrite};
-use crate::model::{Canonical, Cell, Error, LocalKey, Result, World};
+use crate::model::{Canonical, Cell, Digest, Error, LocalKey, Result, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Base, ChildBase, Link, dirty_remote, put_link};
+use super::memory::{Base, ChildBase, Link, Memory, dirty_remote, put_link};
 use super::merge::{Flow, merge};
 use super::plan::children_unchanged;
 use super::push::credit;
@@ -89,7 +89,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         self.conclude(run, task, row, !only_link, &mut batch)
                             .await?;
                     }
-                    RowOutcome::Exists(row) => moved.push(self.as_pair(run, task, &row)),
+                    RowOutcome::Exists(row) => {
+                        let mut task = self.as_pair(run, task, &row);
+                        if row.marked {
+                            self.recall_parts(run, &mut task).await?;
+                        }
+                        moved.push(task);
+                    }
                     RowOutcome::Moved => moved.push(task),
                     RowOutcome::Refused { code, reason } if run.last_try => {
                         self.refuse(run, task, code, reason, &mut batch).await?
@@ -362,6 +368,22 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.fresh = true;
         }
         task
+    }
+
+    /// A row that is revived still has the child rows of its former life; those whose parts have vanished are to go.
+    async fn recall_parts(&self, run: &Run, task: &mut Task) -> Result<()> {
+        let Some(link) = &mut task.link else {
+            return Ok(());
+        };
+        let ids = std::slice::from_ref(&link.remote);
+        let tomb = Memory::new(self.store).tombs(ids).await?.pop().flatten();
+        let Some(tomb) = tomb.filter(|tomb| tomb.mapping == run.facts.mapping) else {
+            return Ok(());
+        };
+        for (base, parts) in link.children.iter_mut().zip(tomb.parts) {
+            base.keys = parts.into_iter().map(Digest).collect();
+        }
+        Ok(())
     }
 
     /// Rows that moved under the plan are read again and merged again.

@@ -190,6 +190,13 @@ pub struct Tomb {
     pub stamp: Option<chrono::NaiveDateTime>,
     /// When it was buried, by our clock.
     pub at: DateTime<Utc>,
+    /// Per child rule, digests of the key cells of the parts that rows stand for: they stay beside a row that is only marked, and
+    /// what has vanished since goes when it is revived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Vec<u64>>,
+    /// The version of the mapping that `parts` belong to.
+    #[serde(default)]
+    pub mapping: u16,
 }
 
 impl Tomb {
@@ -308,6 +315,8 @@ mod tests {
             content: 7,
             stamp: Some(at(30)),
             at: Utc::now(),
+            parts: Vec::new(),
+            mapping: 1,
         };
         assert!(tomb.covers(7, Some(Stamp(at(59)))), "same content");
         assert!(tomb.covers(8, Some(Stamp(at(30)))), "not newer");
@@ -324,6 +333,8 @@ mod tests {
                 content: 0,
                 stamp: None,
                 at: Utc::now(),
+                parts: Vec::new(),
+                mapping: 1,
             };
             let text = serde_json::to_string(&tomb).unwrap();
             assert_eq!(serde_json::from_str::<Tomb>(&text).unwrap().local, key);
