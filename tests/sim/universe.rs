@@ -72,6 +72,8 @@ pub struct Universe {
     /// What a story has happen once, at the first point of this name.
     pub at_place: Option<(&'static str, Deed)>,
     pub faults: std::collections::BTreeMap<&'static str, u64>,
+    /// Edits that were overwritten within the round trip between look-up and write.
+    pub windows: u64,
     pub places: std::collections::BTreeMap<&'static str, u64>,
 }
 
@@ -99,6 +101,7 @@ impl Universe {
             meetings: Vec::new(),
             tracing: std::env::var_os("SIM_SEED").is_some(),
             at_place: None,
+            windows: 0,
             faults: Default::default(),
             places: Default::default(),
             settings,
