@@ -439,7 +439,7 @@ pub fn play_in(
 }
 
 /// Everything stops, and the bridge runs until it is quiet; then it is judged.
-fn finish(mut life: Life) -> Played {
+pub fn finish(mut life: Life) -> Played {
     {
         let mut universe = life.shared.borrow_mut();
         (universe.busy, universe.faulty, universe.death) = (0, false, Death::Never);

@@ -10,6 +10,7 @@ mod chance;
 mod crm;
 mod database;
 mod desk;
+mod drawn;
 mod evidence;
 mod found;
 mod life;
