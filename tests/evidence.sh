@@ -2,6 +2,8 @@
 # What `make evidence [SEEDS=n]` runs: everything whose counts stand in docs/evidence.md, and then writes that page from what was counted.
 # Fuzzing and mutation testing take long and are run before it (`make fuzz`, `cargo mutants`); what they left in target is taken along.
 set -uo pipefail
+# Read whole before it runs: it may be edited meanwhile.
+{
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${1:-3000}
 export EVIDENCE_DIR="$PWD/target/evidence" RUST_BACKTRACE=0
@@ -19,7 +21,7 @@ counted() {
 }
 
 SIM_SEEDS=$seeds counted worlds --test sim _worlds_ -- --nocapture --test-threads=1
-counted points --test sim every_point_of_a_run_may -- --nocapture
+SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted points --test sim every_point_of_a_run_may -- --nocapture
 counted ablations --test sim ablations -- --nocapture --test-threads=1
 SIM_SEEDS=$seeds counted queues --test sim queues_ -- --nocapture --test-threads=1
 counted kills --test it kill -- --nocapture --test-threads=1
@@ -54,3 +56,4 @@ fi
 cargo test --locked --test sim write_docs_evidence -- --ignored >"$EVIDENCE_DIR/page.log" 2>&1 || status=1
 printf 'docs/evidence.md is written; what was counted lies in %s\n' "$EVIDENCE_DIR"
 exit "$status"
+}

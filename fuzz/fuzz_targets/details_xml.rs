@@ -13,7 +13,7 @@ static MAPPING: LazyLock<Mapping> = LazyLock::new(|| {
     shipped(
         "association-anywhere.yaml",
         include_str!("../../mappings/association-anywhere.yaml"),
-        &vocabulary(vec!["%m/%d/%Y".into(), "%Y-%m-%d".into()]),
+        &vocabulary(chrono_tz::UTC, &["%m/%d/%Y".into(), "%Y-%m-%d".into()]),
     )
 });
 

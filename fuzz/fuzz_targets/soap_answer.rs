@@ -2,7 +2,7 @@
 #![no_main]
 
 use contactbridge::remote::contactlist::{
-    AnswerLimits, Reading, decode_delete, decode_fault, decode_list, decode_look_up,
+    AnswerLimits, Reading, decode_delete, decode_list, decode_look_up,
     decode_update_insert,
 };
 use contactbridge_fuzz::bounded;
@@ -19,5 +19,4 @@ fuzz_target!(|body: &[u8]| {
     });
     bounded(body, || decode_update_insert(body, &reading).is_ok());
     bounded(body, || decode_delete(body, &reading).is_ok());
-    bounded(body, || decode_fault(body).is_some());
 });

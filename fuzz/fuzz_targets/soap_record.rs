@@ -41,7 +41,7 @@ fuzz_target!(|record: &[u8]| {
     ]
     .concat();
     bounded(&body, || {
-        let Ok(Answer::Done(answer)) = decode_list(&body, &reading) else {
+        let Ok(Answer::Response(answer)) = decode_list(&body, &reading) else {
             return;
         };
         for item in &answer.items {

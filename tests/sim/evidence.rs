@@ -21,8 +21,10 @@ pub struct Tally {
     pub faults: BTreeMap<String, u64>,
     /// Edits in the CRM that a push overwrote, or a deletion took, within the round trip between look and write.
     pub windows: u64,
-    /// Places where a run may die, that were passed.
+    /// Kinds of places where a run may die, that were passed.
     pub places: BTreeSet<String>,
+    /// And those where one did.
+    pub killed_at: BTreeSet<String>,
     pub held: BTreeMap<String, u64>,
     pub violations: u64,
     pub runs_until_quiet: u64,
@@ -45,6 +47,8 @@ impl Tally {
         }
         self.places
             .extend(universe.places.keys().map(|place| (*place).to_owned()));
+        self.killed_at
+            .extend(universe.killed_at.iter().map(|place| (*place).to_owned()));
         for (code, count) in &played.codes {
             *self.held.entry(code.clone()).or_default() += count;
         }
@@ -67,7 +71,7 @@ pub struct Points {
     pub of: u64,
     pub visited: u64,
     pub failed: u64,
-    pub places: BTreeSet<String>,
+    pub killed_at: BTreeSet<String>,
 }
 
 /// A service that queues what changed.
@@ -221,18 +225,32 @@ fn write_docs_evidence() {
     page += "## Kills at every point\n\n";
     for (_, points) in all::<Points>("points") {
         page += &format!(
-            "{} busy worlds, each played once for every point of its longest run, which dies there every time: {} plays, {} with a violation. The points lie at {} kinds of places: {}.\n\n",
-            points.of,
-            points.visited,
-            points.failed,
-            points.places.len(),
-            points
-                .places
-                .iter()
+            "{} busy worlds, each played once for every point of its longest run, which dies there every time: {} plays, {} with a violation.\n\n",
+            points.of, points.visited, points.failed,
+        );
+        let mut died = points.killed_at;
+        let mut passed = died.clone();
+        for (_, tally) in &worlds {
+            died.extend(tally.killed_at.iter().cloned());
+            passed.extend(tally.places.iter().cloned());
+        }
+        let listed = |places: &mut dyn Iterator<Item = &String>| {
+            places
                 .map(|place| format!("`{place}`"))
                 .collect::<Vec<_>>()
                 .join(", ")
+        };
+        page += &format!(
+            "With the kills at random, runs died at {} of the {} kinds of points that any run passed: {}.",
+            died.len(),
+            passed.len(),
+            listed(&mut died.iter())
         );
+        let never = listed(&mut passed.difference(&died));
+        if !never.is_empty() {
+            page += &format!(" Never at: {never}.");
+        }
+        page += "\n\n";
     }
     page +=
         "## Queues\n\nThe same for a service that queues what changed (Association Anywhere).\n\n";

@@ -75,6 +75,8 @@ pub struct Universe {
     /// Edits that were overwritten within the round trip between look-up and write.
     pub windows: u64,
     pub places: std::collections::BTreeMap<&'static str, u64>,
+    /// Where runs died.
+    pub killed_at: std::collections::BTreeSet<&'static str>,
 }
 
 impl Universe {
@@ -104,6 +106,7 @@ impl Universe {
             windows: 0,
             faults: Default::default(),
             places: Default::default(),
+            killed_at: Default::default(),
             settings,
         }
     }
@@ -152,6 +155,7 @@ impl Universe {
         };
         if dies {
             self.dead = true;
+            self.killed_at.insert(name);
             self.fault("kill");
             self.say(|| format!("      KILLED at {name}"));
             return true;
