@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What `make evidence [SEEDS=n]` runs: everything whose counts stand in docs/evidence.md, and then writes that page from what was counted.
+# `tests/evidence.sh page` only writes the page, from what was counted last.
 # Fuzzing and mutation testing take long and are run before it (`make fuzz`, `cargo mutants`); what they left in target is taken along.
 set -uo pipefail
 # Read whole before it runs: it may be edited meanwhile.
@@ -7,14 +8,18 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${1:-3000}
 export EVIDENCE_DIR="$PWD/target/evidence" RUST_BACKTRACE=0
-rm -rf "$EVIDENCE_DIR"
-mkdir -p "$EVIDENCE_DIR"
 status=0
+if [[ $seeds != page ]]; then
+    rm -rf "$EVIDENCE_DIR"
+    mkdir -p "$EVIDENCE_DIR"
+    printf 'command: `make evidence SEEDS=%s`\n' "$seeds" >"$EVIDENCE_DIR/command"
+fi
 
 # counted NAME ARGUMENTS...: runs a part of the tests and keeps what it prints.
 counted() {
     local name=$1
     shift
+    [[ $seeds != page ]] || return 0
     printf '=== %s\n' "$name"
     cargo test --locked "$@" >"$EVIDENCE_DIR/$name.log" 2>&1 || status=1
     grep -E '^test result|worlds|visited' "$EVIDENCE_DIR/$name.log" || true
@@ -50,7 +55,7 @@ fi
 {
     printf 'commit\t%s\n' "$(git rev-parse --short HEAD)$(git diff --quiet HEAD -- src tests || printf ' with changes')"
     printf 'date\t%s\n' "$(date -u +%F)"
-    printf 'command\t`make evidence SEEDS=%s`\n' "$seeds"
+    sed 's/: /\t/' "$EVIDENCE_DIR/command"
     printf 'machine\t%s CPUs, %s\n' "$(nproc)" "$(uname -sm)"
 } >"$EVIDENCE_DIR/facts.tsv"
 cargo test --locked --test sim write_docs_evidence -- --ignored >"$EVIDENCE_DIR/page.log" 2>&1 || status=1
