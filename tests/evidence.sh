@@ -40,12 +40,13 @@ counted bad-cli --test it cli
 # Kills: what the tests of the real program say themselves.
 for log in kills state-kills; do
     sed -n 's/^\(test \([^ ]*\) \.\.\. \)\{0,1\}\([0-9]* of [0-9]* runs were killed\).*/\2\t\3/p' "$EVIDENCE_DIR/$log.log"
-    sed -n "s/^test result: ok. \([0-9]*\) passed.*/$log\t\1 tests of kills passed/p" "$EVIDENCE_DIR/$log.log"
+    skipped=$(grep -c SKIPPED "$EVIDENCE_DIR/$log.log")
+    sed -n "s/^test result: ok. \([0-9]*\) passed.*/$log\t\1 tests of kills passed, $skipped of them skipped for want of a database server/p" "$EVIDENCE_DIR/$log.log"
 done >"$EVIDENCE_DIR/kills.tsv"
 for of in config mapping answers records cli; do
     sed -n "s/^test result: [a-zA-Z]*. \([0-9]*\) passed; \([0-9]*\) failed.*/\1 \2/p" "$EVIDENCE_DIR/bad-$of.log" | head -1 |
         while read -r passed failed; do
-            printf 'tests of bad %s\t%s of %s\n' "$of" "$passed" "$((passed + failed))"
+            printf 'bad %s\t%s of %s\n' "$of" "$passed" "$((passed + failed))"
         done
 done >"$EVIDENCE_DIR/bad.tsv"
 [[ -f target/fuzz.tsv ]] && cp target/fuzz.tsv "$EVIDENCE_DIR/"
