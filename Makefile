@@ -1,6 +1,6 @@
 # What the project can do with itself. `make test` is the one that counts; .ci/run is what a build server runs.
 
-.PHONY: build test lint bench torture simulate crm
+.PHONY: build test lint bench torture simulate fuzz evidence crm
 
 build: ## The binary, tuned: target/release/contactbridge
 	cargo build --release --locked
@@ -21,6 +21,12 @@ torture: ## Long tests: kills, power cuts, many seeds; may take an hour
 
 simulate: ## Play the engine in simulated worlds: SEEDS=n of each (default 2000); SEED=k [WORLD=calm|busy|foul] [POINT=p] replays one
 	@$(if $(SEED),SIM_SEED=$(SEED),SIM_SEEDS=$(or $(SEEDS),2000)) $(if $(POINT),SIM_POINT=$(POINT)) RUST_BACKTRACE=0 cargo test --locked --test sim $(if $(POINT),every_point,$(if $(WORLD),$(WORLD)_worlds,_worlds_)) -- --nocapture --test-threads=1
+
+fuzz: ## Feed each reader of foreign bytes with what breaks readers: SECONDS=n each (default 60); TARGET=name plays one
+	SECONDS_EACH=$(or $(SECONDS),60) $(if $(TARGET),TARGET=$(TARGET)) tests/fuzz.sh
+
+evidence: ## Play everything that docs/evidence.md counts, and write it: SEEDS=n of each kind of world (default 3000)
+	tests/evidence.sh $(or $(SEEDS),3000)
 
 crm: ## A ContactList CRM on loopback, to play with
 	cargo run --locked -- simulate contactlist

@@ -8,6 +8,7 @@ use std::time::Duration;
 use contactbridge::state::Table;
 
 use crate::chance::Chance;
+use crate::evidence::{Noticed, keep};
 use crate::life::{Life, Play, play_in};
 use crate::settings::{Codec, Order, Settings};
 
@@ -32,9 +33,21 @@ fn some_seed_breaks(
         let played = play_in(seed, settings, how, None, |life| prepare(life));
         if !played.broken.is_empty() && play_in(seed, whole, how, None, |_| ()).broken.is_empty() {
             println!("{what}: seed {seed} notices: {}", played.broken[0]);
+            let noticed = Noticed {
+                mechanism: what.to_owned(),
+                seed,
+                first: played.broken[0].clone(),
+            };
+            keep(&format!("without-{what}"), &noticed);
             return;
         }
     }
+    let noticed = Noticed {
+        mechanism: what.to_owned(),
+        seed: SEEDS,
+        first: String::new(),
+    };
+    keep(&format!("without-{what}"), &noticed);
     panic!("{what}: {SEEDS} seeds noticed nothing");
 }
 

@@ -481,6 +481,7 @@ impl Universe {
             if let Some(old) = old
                 && (person.unseen.remove(path) || self.crm.late_now)
             {
+                self.windows += 1;
                 self.log.window(&anchor, field_of_path(path), &old);
                 self.say(|| {
                     format!("      (an edit of {path} was overwritten within the round trip)")
@@ -521,6 +522,7 @@ impl Universe {
         }
         self.leave_ghost(&as_it_was);
         for (path, value) in unseen {
+            self.windows += 1;
             self.log.window(&anchor, field_of_path(path), &value);
         }
         self.log.removed(Side::Remote, &anchor);

@@ -1,6 +1,7 @@
 //! A life of a bridge in a world: users act, the bridge runs (and dies), and at the end everything stops and is judged.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -216,6 +217,7 @@ impl Life {
                     if settled {
                         continue;
                     }
+                    *waiting.codes.entry(review.code.clone()).or_default() += 1;
                     // A newcomer that might be somebody: neither can be judged.
                     let mut fields = review.fields;
                     if review.kind == ReviewKind::Match {
@@ -243,6 +245,7 @@ impl Life {
                 }
             }
             for (_, record) in quarantine(&store).await? {
+                *waiting.codes.entry(record.code.clone()).or_default() += 1;
                 let fields = record.fields;
                 if let Some(remote) = record.remote {
                     waiting
@@ -336,6 +339,27 @@ pub struct Played {
     pub life: Life,
     pub runs_until_quiet: u64,
     pub held: usize,
+    /// What waits in the end, by code.
+    pub codes: BTreeMap<String, u64>,
+}
+
+impl Played {
+    /// What the world came to, in one number: the same for the same seed.
+    pub fn fingerprint(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let universe = self.life.shared.borrow();
+        let mut hasher = DefaultHasher::new();
+        format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            universe.crm.people,
+            universe.database.rows,
+            universe.disk.visible,
+            universe.all_points,
+            universe.faults
+        )
+        .hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// Plays a seed from its beginning to its judgement.
@@ -415,7 +439,7 @@ pub fn play_in(
 }
 
 /// Everything stops, and the bridge runs until it is quiet; then it is judged.
-fn finish(mut life: Life) -> Played {
+pub fn finish(mut life: Life) -> Played {
     {
         let mut universe = life.shared.borrow_mut();
         (universe.busy, universe.faulty, universe.death) = (0, false, Death::Never);
@@ -476,5 +500,6 @@ fn finish(mut life: Life) -> Played {
         life,
         runs_until_quiet,
         held,
+        codes: waiting.codes,
     }
 }

@@ -10,6 +10,8 @@ mod chance;
 mod crm;
 mod database;
 mod desk;
+mod drawn;
+mod evidence;
 mod found;
 mod life;
 mod oracle;
@@ -39,10 +41,12 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 /// Plays seeds, and fails with the first few that broke something.
 fn play_all(how: Play, usual: u64) {
     let mut failures = Vec::new();
-    let (mut runs, mut slow, mut held, mut kills, mut points) = (0, 0, 0, 0, 0);
+    let mut tally = evidence::Tally::default();
+    let mut held = 0;
     let all = seeds(usual);
     let count = all.end - all.start;
     let began = std::time::Instant::now();
+    let cpu = evidence::cpu_seconds();
     for seed in all {
         let played = match std::panic::catch_unwind(|| play(seed, how, None)) {
             Ok(played) => played,
@@ -51,14 +55,16 @@ fn play_all(how: Play, usual: u64) {
                 continue;
             }
         };
-        runs += played.life.runs;
+        tally.add(&played);
         held += played.held;
-        slow = slow.max(played.runs_until_quiet);
-        let universe = played.life.shared.borrow();
-        kills += universe.faults.get("kill").copied().unwrap_or(0);
-        points += universe.all_points;
         if std::env::var_os("SIM_SEED").is_some() {
             println!("{}", played.trace.join("\n"));
+        }
+        if seed % 100 == 0 {
+            tally.played_twice += 1;
+            if play(seed, how, None).fingerprint() != played.fingerprint() {
+                failures.push(format!("seed {seed} came to another end when played again"));
+            }
         }
         if !played.broken.is_empty() {
             failures.push(format!(
@@ -67,10 +73,23 @@ fn play_all(how: Play, usual: u64) {
             ));
         }
     }
-    let rate = count as f64 / began.elapsed().as_secs_f64();
+    tally.seconds = match (cpu, evidence::cpu_seconds()) {
+        (Some(before), Some(after)) => after - before,
+        _ => began.elapsed().as_secs_f64(),
+    };
+    let rate = count as f64 / tally.seconds;
+    let kills = tally.faults.get("kill").copied().unwrap_or(0);
     println!(
-        "{how:?}: {count} seeds, {runs} runs, {points} points, {kills} kills, {held} waiting at the end, quiet after at most {slow} runs, {} failed, {rate:.0} seeds a second",
+        "{how:?}: {count} seeds, {} runs, {} points, {kills} kills, {held} waiting at the end, quiet after at most {} runs, {} failed, {rate:.0} seeds a second",
+        tally.runs,
+        tally.points,
+        tally.runs_until_quiet,
         failures.len()
+    );
+    tally.violations = failures.len() as u64;
+    evidence::keep(
+        &format!("world-{}", format!("{how:?}").to_lowercase()),
+        &tally,
     );
     assert!(
         failures.is_empty(),
@@ -113,11 +132,11 @@ fn every_point_of_a_run_may_be_the_last() {
         .unwrap_or(2);
     for seed in 0..last {
         let whole = play(seed, Play::Busy, Some(Death::Never));
-        places.extend(whole.life.shared.borrow().places.keys().copied());
         let longest = whole.life.longest_run;
         for point in 1..=longest {
             visited += 1;
             let played = play(seed, Play::Busy, Some(Death::At(point)));
+            places.extend(played.life.shared.borrow().killed_at.iter().copied());
             if !played.broken.is_empty() {
                 failures.push(format!(
                     "seed {seed}, killed at point {point} of each run: {}",
@@ -126,6 +145,15 @@ fn every_point_of_a_run_may_be_the_last() {
             }
         }
     }
+    evidence::keep(
+        "points",
+        &evidence::Points {
+            of: last,
+            visited,
+            failed: failures.len() as u64,
+            killed_at: places.iter().map(|place| (*place).to_owned()).collect(),
+        },
+    );
     println!(
         "{visited} points visited, of {} kinds: {places:?}",
         places.len()

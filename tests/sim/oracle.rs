@@ -356,6 +356,8 @@ pub fn canonical(field: &str, value: &str) -> String {
 pub struct Waiting {
     pub remote: BTreeMap<String, Vec<String>>,
     pub local: BTreeMap<LocalKey, Vec<String>>,
+    /// How many wait, by code.
+    pub codes: BTreeMap<String, u64>,
     /// Every value that is kept, with its field.
     pub kept: BTreeSet<(String, String)>,
 }

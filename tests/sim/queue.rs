@@ -338,6 +338,23 @@ fn all_hold(how: Play, usual: u64) {
             failures.push(format!("seed {seed}: {}", broken.join("; ")));
         }
     }
+    let range = crate::seeds(usual);
+    let busy = if how.busy {
+        "that fill meanwhile"
+    } else {
+        "that rest"
+    };
+    let faulty = if how.faulty {
+        ", of a service that fails, and runs that die"
+    } else {
+        ""
+    };
+    let counted = crate::evidence::Queues {
+        how: format!("{busy}{faulty}"),
+        seeds: range.end - range.start,
+        failed: failures.len() as u64,
+    };
+    crate::evidence::keep(&format!("queue-{}{}", how.busy, how.faulty), &counted);
     assert!(
         failures.is_empty(),
         "{how:?}: {} failed (SIM_SEED=k replays one):\n{}",

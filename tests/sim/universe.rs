@@ -72,7 +72,11 @@ pub struct Universe {
     /// What a story has happen once, at the first point of this name.
     pub at_place: Option<(&'static str, Deed)>,
     pub faults: std::collections::BTreeMap<&'static str, u64>,
+    /// Edits that were overwritten within the round trip between look-up and write.
+    pub windows: u64,
     pub places: std::collections::BTreeMap<&'static str, u64>,
+    /// Where runs died.
+    pub killed_at: std::collections::BTreeSet<&'static str>,
 }
 
 impl Universe {
@@ -99,8 +103,10 @@ impl Universe {
             meetings: Vec::new(),
             tracing: std::env::var_os("SIM_SEED").is_some(),
             at_place: None,
+            windows: 0,
             faults: Default::default(),
             places: Default::default(),
+            killed_at: Default::default(),
             settings,
         }
     }
@@ -149,6 +155,7 @@ impl Universe {
         };
         if dies {
             self.dead = true;
+            self.killed_at.insert(name);
             self.fault("kill");
             self.say(|| format!("      KILLED at {name}"));
             return true;
