@@ -130,6 +130,20 @@ fn a_kill_sends_at_most_the_message_under_way_twice() {
     assert_told(&third, &shop);
 }
 
+#[test]
+fn a_relink_tells_everything_anew() {
+    let (third, shop) = telling();
+    insert(&shop, 1, 5);
+    shop.sync(0);
+    let last = tried(&third).last().expect("a message").0;
+    shop.line("reseed shop --relink").exits(0);
+    shop.sync(0);
+    let again = tried(&third);
+    assert_eq!((third.accepted().len(), third.repeated()), (10, 0));
+    assert!(again[5..].iter().all(|(id, _)| *id > last));
+    assert_told(&third, &shop);
+}
+
 /// An instance that sends to `peer`; it is posted to at `relay`.
 struct Instance {
     shop: Shop,
