@@ -144,8 +144,9 @@ impl Scene<'_, Ends> {
         let report = self
             .pass("A quiet run", vec!["Nobody has changed anything.".into()])
             .await?;
-        if report.pull.read + report.push.read > 0 || report.requests > 0 {
-            return Err(differs("a quiet run reads, writes and sends nothing"));
+        let push = report.push;
+        if report.pull.read + push.created + push.updated + push.deleted + report.requests > 0 {
+            return Err(differs("a quiet run takes, queues and sends nothing"));
         }
         Ok(())
     }
