@@ -3,12 +3,19 @@
 //! Many connections post the seed's customer one after the other, over loopback; each message is sealed and committed to the real
 //! store before it is answered, as a run does it. `cargo bench --bench receive [-- sled|sqlite] [1|16|64]`;
 //! RECEIVE_BENCH_MESSAGES changes how many are posted.
+//!
+//! `-- run` posts to `contactbridge run` as a process instead, from 50 connections, each message of another customer, while passes
+//! apply them; then kills it with SIGKILL and lets `sync` apply the rest: every 200 must be a row.
+//! CONTACTBRIDGE_BENCH_PROGRAM names another build of the program.
 
 // A bench measures with the machine's own clock.
 #![allow(clippy::disallowed_methods)]
 
 use std::cell::Cell;
+use std::io::BufRead;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +48,14 @@ fn main() {
         "{:<8} {:>11} {:>12} {:>8} {:>8} {:>8} {:>17}",
         "store", "connections", "messages/s", "p50, ms", "p99, ms", "max, ms", "messages a commit"
     );
+    if wanted.iter().any(|word| word == "run") {
+        for engine in ["sled", "sqlite"] {
+            if wanted.len() == 1 || wanted.iter().any(|word| word == engine) {
+                through_run(engine, messages);
+            }
+        }
+        return;
+    }
     for engine in ["sled", "sqlite"] {
         for connections in [1, 16, 64] {
             let names = [engine, &connections.to_string()];
@@ -133,7 +148,7 @@ async fn measure(engine: &str, connections: usize, messages: usize) {
         let senders: Vec<_> = (0..connections)
             .map(|at| {
                 let share = messages / connections + usize::from(at < messages % connections);
-                tokio::spawn(post(address, token.clone(), at, share))
+                tokio::spawn(post(address, token.clone(), at, share, "2142".to_owned()))
             })
             .collect();
         let mut waits = Vec::with_capacity(messages);
@@ -201,12 +216,21 @@ async fn token(address: SocketAddr) -> String {
 }
 
 /// Posts `count` messages with ids of their own over one connection; how long each waited for its 200.
-async fn post(address: SocketAddr, token: String, sender: usize, count: usize) -> Vec<Duration> {
+async fn post(
+    address: SocketAddr,
+    token: String,
+    sender: usize,
+    count: usize,
+    customer: String,
+) -> Vec<Duration> {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("an option");
     let mut waits = Vec::with_capacity(count);
     for number in 0..count {
-        let body = BODY.replace("26764466", &format!("{}", sender * 10_000_000 + number));
+        let id = sender * 10_000_000 + number;
+        let body = BODY
+            .replace("26764466", &id.to_string())
+            .replace("2142", &customer.replace("ID", &id.to_string()));
         let request = format!(
             "POST /datasync HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -216,4 +240,101 @@ async fn post(address: SocketAddr, token: String, sender: usize, count: usize) -
         waits.push(begun.elapsed());
     }
     waits
+}
+
+const CONNECTIONS: usize = 50;
+
+fn through_run(engine: &str, messages: usize) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = std::env::var_os("CONTACTBRIDGE_BENCH_PROGRAM")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_contactbridge").into());
+    let command = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command
+            .args(words)
+            .current_dir(directory.path())
+            .env("BENCH_SECRET", "secret")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    };
+    let done = |words: &[&str]| {
+        let status = command(words).status().expect("the program starts");
+        assert!(status.success(), "{words:?}");
+    };
+    done(&["init", "--kind", "data-sync"]);
+    let state = if engine == "sled" {
+        "state"
+    } else {
+        "sqlite:state"
+    };
+    let config = format!(
+        "state: {state}\nbridges:\n  shop:\n    remote:\n      kind: data-sync\n      receive:\n        listen: 127.0.0.1:0\n        \
+         token_path: /token\n        clients: {{ bench: \"${{BENCH_SECRET}}\" }}\n    database: sqlite:customers.db\n    \
+         mapping: {{ customer: mappings/orce-customer.yaml }}\n    limits:\n      free_disk: 0\n      connections_per_peer: 64\n"
+    );
+    std::fs::write(directory.path().join("bridge.yaml"), config).expect("a file");
+    let mut run = command(&["run"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut lines = std::io::BufReader::new(run.stderr.take().expect("a pipe")).lines();
+    let mut until = |sign: &str| -> String {
+        let line = lines.find_map(|line| line.ok().filter(|line| line.contains(sign)));
+        line.expect("it says so")
+    };
+    let line = until("messages are taken at ");
+    let address: SocketAddr = line
+        .split_once("taken at ")
+        .and_then(|(_, rest)| rest.split_whitespace().next())
+        .and_then(|address| address.parse().ok())
+        .expect("an address");
+    until("keeps its bridges");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (mut waits, took) = runtime.block_on(async {
+        let token = token(address).await;
+        let begun = Instant::now();
+        let senders: Vec<_> = (0..CONNECTIONS)
+            .map(|at| {
+                let share = messages / CONNECTIONS;
+                tokio::spawn(post(address, token.clone(), at, share, "ID".to_owned()))
+            })
+            .collect();
+        let mut waits = Vec::with_capacity(messages);
+        for sender in senders {
+            waits.extend(sender.await.expect("a sender"));
+        }
+        (waits, begun.elapsed())
+    });
+    run.kill().expect("it runs");
+    run.wait().expect("it ends");
+    let applied = rows(directory.path());
+    let begun = Instant::now();
+    done(&["sync", "-q"]);
+    assert_eq!(rows(directory.path()), waits.len(), "every 200 is a row");
+    waits.sort();
+    let part = |share: usize| {
+        waits[(waits.len() * share / 1_000).min(waits.len() - 1)].as_secs_f64() * 1e3
+    };
+    println!(
+        "run, {engine}: {CONNECTIONS} connections, {:.0} messages/s, p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms; {applied} rows at the kill, \
+         the other {} after a sync of {:.1} s",
+        waits.len() as f64 / took.as_secs_f64(),
+        part(500),
+        part(990),
+        part(1_000),
+        waits.len() - applied,
+        begun.elapsed().as_secs_f64(),
+    );
+}
+
+/// The customers in the database.
+fn rows(directory: &Path) -> usize {
+    let database = rusqlite::Connection::open(directory.join("customers.db")).expect("it is there");
+    let count = database.query_row("SELECT count(*) FROM customers", [], |row| row.get(0));
+    // The tables are made by the first pass.
+    count.map_or(0, |count: i64| count.unsigned_abs() as usize)
 }

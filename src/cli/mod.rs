@@ -142,13 +142,3 @@ async fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Simulate { kind } => simulate::run(kind, output).await,
     }
 }
-
-fn not_in_this_version(what: &str) -> Error {
-    Error::config(
-        "E-VERSION",
-        format!(
-            "`{what}` is not in this version ({}), which bridges contactlist and association-anywhere with SQLite, PostgreSQL or MySQL",
-            env!("CARGO_PKG_VERSION")
-        ),
-    )
-}

@@ -3,6 +3,7 @@
 //! The receiver listens as long as `run` stays; the store may come and go meanwhile, and without it nothing is answered with 200.
 //! It looks into no message.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub struct Reception {
     gathered: Gathered,
     vault: Vault,
     world: RealWorld,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// Where its messages go.
     pub mailbox: Mailbox,
 }
@@ -97,6 +100,7 @@ impl Reception {
             gathered,
             vault: vault.clone(),
             world: world.clone(),
+            address,
             mailbox: Mailbox::default(),
         }))
     }
@@ -113,6 +117,7 @@ impl Reception {
             vault,
             world,
             mailbox,
+            ..
         } = self;
         let bell = Bell {
             rung: Arc::default(),

@@ -5,6 +5,7 @@
 
 mod association_anywhere;
 mod contactlist;
+mod data_sync;
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::model::{Error, Result};
 use crate::simulator::association_anywhere::AssociationAnywhereSimulator;
 use crate::simulator::contactlist::ContactListSimulator;
 use crate::sync::{BridgeReport, RunOptions};
+use data_sync::Ends;
 
 const BRIDGE: &str = "members";
 
@@ -85,7 +87,18 @@ pub async fn run(global: &Global, kind: Kind, keep: bool, output: Output) -> Res
             let crm = perform(global, kind, keep, output, stage, crm, play).await?;
             crm.shutdown();
         }
-        Kind::DataSync => return Err(super::not_in_this_version("demo --kind data-sync")),
+        Kind::DataSync => {
+            let ends = data_sync::start()?;
+            let (remote, secrets) = data_sync::remote(&ends);
+            let stage = Stage {
+                introduction: data_sync::introduction(&ends),
+                remote,
+                secrets,
+            };
+            let play = async |scene: &mut Scene<'_, Ends>| scene.play().await;
+            let ends = perform(global, kind, keep, output, stage, ends, play).await?;
+            ends.shutdown();
+        }
     }
     Ok(Exit::Clean)
 }
@@ -134,7 +147,7 @@ async fn perform<C>(
         Some(place) => {
             let _ = directory.keep();
             format!(
-                "Kept in {place}: bridge.yaml, mappings/{name}.yaml, customers.db, state/.\nLook: sqlite3 {place}/customers.db 'SELECT * FROM customers'\nA CRM to play with: contactbridge simulate {name}"
+                "Kept in {place}: bridge.yaml, mappings/, customers.db, state/.\nLook: sqlite3 {place}/customers.db 'SELECT * FROM customers'\nA CRM to play with: contactbridge simulate {name}"
             )
         }
         None => format!(
@@ -159,9 +172,16 @@ fn write_project(directory: &Path, kind: Kind, stage: &Stage) -> Result<Settings
         .caused_by(error)
     };
     let name = kind.name();
+    let mapping = match kind {
+        Kind::DataSync => {
+            "{ customer: mappings/orce-customer.yaml, transaction: mappings/orce-transaction.yaml }"
+                .to_owned()
+        }
+        _ => format!("mappings/{name}.yaml"),
+    };
     let bridge = format!(
         "state: state\nbridges:\n  {BRIDGE}:\n    remote:\n      {}\n    database: sqlite:customers.db\n    \
-         mapping: mappings/{name}.yaml\n    limits:\n      requests_per_second: unlimited\n      free_disk: 0\n",
+         mapping: {mapping}\n    limits:\n      requests_per_second: unlimited\n      free_disk: 0\n",
         stage.remote
     );
     for file in starter(name)?.iter().skip(1) {

@@ -55,8 +55,22 @@ fn the_demo_keeps_its_directory_when_asked_to() {
     let first = &json["steps"][0]["report"];
     assert_eq!(first["pull"]["created"], 250);
     assert_eq!(json["steps"][5]["report"]["outcome"], "ok");
-    binary
-        .line("demo --kind data-sync")
-        .exits(2)
-        .complains("not in this version");
+}
+
+#[test]
+fn the_demo_of_data_sync_ends_well_and_leaves_no_trace() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let binary =
+        Binary::at(temporary.path()).with("TMPDIR", temporary.path().to_str().expect("a path"));
+    let json = binary
+        .line("demo --kind data-sync --format json")
+        .exits(0)
+        .quietly()
+        .json();
+    let steps = json["steps"].as_array().expect("steps");
+    assert_eq!(steps.len(), 5, "{json:#}");
+    assert_eq!(steps[0]["report"]["pull"]["created"], 250);
+    assert_eq!(steps[2]["title"], "A message that comes twice");
+    assert_eq!(steps[3]["report"]["push"]["created"], 1);
+    assert_eq!(files(temporary.path()), Vec::<String>::new());
 }

@@ -108,14 +108,6 @@ fn completions_name_the_commands_for_each_shell() {
 }
 
 #[test]
-fn commands_of_later_versions_say_so_and_exit_2() {
-    let (_directory, binary) = anywhere();
-    for line in ["demo --kind data-sync"] {
-        binary.line(line).exits(2).complains("not in this version");
-    }
-}
-
-#[test]
 fn a_reader_that_goes_away_hears_no_panic() {
     let (_directory, binary) = anywhere();
     let mut child = binary

@@ -4,10 +4,12 @@
 //! - `take`: messages become rows; junk, repetitions, orders, deletions, kills
 //! - `tell`: rows become messages; failures, deletions, identities, kills
 //! - `both`: two instances that send to each other
+//! - `stay`: the same through `contactbridge run`, posted to and posting over HTTP
 //!
 //! Messages are handed over by the same keeper that `run` uses, so that each `sync` finds just what a test wants it to find.
 
 mod both;
+mod stay;
 mod take;
 mod tell;
 mod third;

@@ -4,6 +4,7 @@
 //! again. So reading is watched here: from a head's first byte it has `head_timeout`, and between requests there is more time.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -29,6 +30,11 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_MAX: usize = 16 * 1024;
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long, and for how many bytes, whoever was answered before it had written everything may go on writing: a socket that is
+/// closed on unread bytes resets, and the reset takes the answer away.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 64 << 20;
 
 const TOO_SLOW: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -113,12 +119,12 @@ pub(super) async fn serve<C: Custody, I>(
     let seen = phase.subscribe();
     let answer = service_fn(move |request: Request<Incoming>| {
         let (service, phase) = (Arc::clone(&service), Arc::clone(&phase));
-        async move {
+        Box::pin(async move {
             phase.send_replace(Phase::Busy);
             let answer: Response<_> = service.answer(peer, request).await;
             phase.send_replace(Phase::Idle);
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -127,17 +133,14 @@ pub(super) async fn serve<C: Custody, I>(
         .serve_connection(TokioIo::new(watched), answer);
     let mut late = std::pin::pin!(too_late(seen, head_timeout));
     let end = tokio::select! {
-        ended = &mut connection => {
-            if let Err(error) = ended {
-                tracing::debug!(%peer, "a connection ended early: {error}");
-            }
-            return;
-        }
-        phase = &mut late => Some(phase),
-        _ = stop.wait_for(|stop| *stop) => None,
+        ended = poll_fn(|context| connection.poll_without_shutdown(context)) => Err(ended),
+        phase = &mut late => Ok(Some(phase)),
+        _ = stop.wait_for(|stop| *stop) => Ok(None),
     };
     match end {
-        Some(Phase::Head) => {
+        Err(Ok(())) => linger(connection.into_parts().io.into_inner().io).await,
+        Err(Err(error)) => tracing::debug!(%peer, "a connection ended early: {error}"),
+        Ok(Some(Phase::Head)) => {
             service_refused(peer);
             let mut io = connection.into_parts().io.into_inner().io;
             let goodbye = async {
@@ -147,8 +150,8 @@ pub(super) async fn serve<C: Custody, I>(
             // Whoever does not even read its answer gets none.
             let _ = timeout(GOODBYE, goodbye).await;
         }
-        Some(_) => {}
-        None => {
+        Ok(Some(_)) => {}
+        Ok(None) => {
             Pin::new(&mut connection).graceful_shutdown();
             // The deadlines go on to count, so that nobody can hold up the stop.
             tokio::select! {
@@ -157,6 +160,25 @@ pub(super) async fn serve<C: Custody, I>(
             }
         }
     }
+}
+
+/// Says that nothing more is coming, and lets the other end finish: what it still writes is thrown away.
+async fn linger(mut io: impl AsyncRead + AsyncWrite + Unpin) {
+    let finish = async {
+        io.shutdown().await?;
+        let mut piece = vec![0; 16 * 1024];
+        let mut left = LINGER_BYTES;
+        loop {
+            match io.read(&mut piece).await? {
+                0 => return Ok(()),
+                length => left = left.saturating_sub(length),
+            }
+            if left == 0 {
+                return std::io::Result::Ok(());
+            }
+        }
+    };
+    let _ = timeout(LINGER, finish).await;
 }
 
 fn service_refused(peer: IpAddr) {
