@@ -17,7 +17,6 @@ pub struct Tally {
     pub calls: u64,
     pub points: u64,
     pub hours: u64,
-    pub edits: u64,
     pub faults: BTreeMap<String, u64>,
     /// Edits in the CRM that a push overwrote, or a deletion took, within the round trip between look and write.
     pub windows: u64,
@@ -40,7 +39,6 @@ impl Tally {
         self.calls += universe.crm.requests;
         self.points += universe.all_points;
         self.hours += universe.monotonic.as_secs() / 3600;
-        self.edits += universe.log.edits;
         self.windows += universe.windows;
         for (kind, count) in &universe.faults {
             *self.faults.entry((*kind).to_owned()).or_default() += count;
@@ -175,7 +173,6 @@ fn write_docs_evidence() {
             row("points at which a run could die", &|tally| {
                 tally.points.to_string()
             }),
-            row("edits of users", &|tally| tally.edits.to_string()),
             row("simulated hours", &|tally| tally.hours.to_string()),
             row("runs until quiet, at most", &|tally| {
                 tally.runs_until_quiet.to_string()
