@@ -27,7 +27,9 @@ fn day(orce: &RetailSystem, number: usize) {
                 .note(&format!("on day {number}"))
         });
     }
-    orce.update_customer(&at(4), |customer| customer.consent("FAX", number % 2 == 0));
+    orce.update_customer(&at(4), |customer| {
+        customer.consent("FAX", number.is_multiple_of(2))
+    });
     orce.with(|books| {
         books.post_seeded(&at(5));
         books.post_seeded("nobody yet");
@@ -137,12 +139,24 @@ fn segment_job(people: usize) {
         ..RetailOptions::default()
     })
     .expect("a retail system");
+    // Told beside the outcome, never judged.
+    let begun = std::time::Instant::now();
+    let told = |what: &str| {
+        println!(
+            "{people} {what} after {:.1} s",
+            begun.elapsed().as_secs_f64()
+        )
+    };
     deliver(&orce);
+    told("posted");
     shop.sync(0);
+    told("applied");
     truth::compare(&shop, &orce.delivered());
     assert_eq!(orce.segment_job(people), people);
     deliver(&orce);
+    told("posted again");
     shop.sync(0);
+    told("applied again");
     truth::compare(&shop, &orce.delivered());
     assert_eq!(
         shop.cell("SELECT count(*) FROM customer_segments"),
