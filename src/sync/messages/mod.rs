@@ -5,10 +5,12 @@
 //! other bridge. What is sent is decided by the link's bases alone: nobody can be asked what the other side shows (ADR 0012).
 
 mod changes;
+mod enqueue;
 mod inbox;
 mod mail;
 mod outbox;
 mod post;
+mod tell;
 
 use crate::local::Local;
 use crate::model::World;
