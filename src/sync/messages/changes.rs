@@ -447,7 +447,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Whose a new row is stands in the database before anything is sent of it; what `generate` made is written to the row with it.
-    async fn record_identities(&mut self, run: &mut Run, looked: &mut Vec<Looked>) -> Result<()> {
+    async fn record_identities(&mut self, run: &mut Run, looked: &mut [Looked]) -> Result<()> {
         let (mut writes, mut places) = (Vec::new(), Vec::new());
         for (place, row) in looked.iter().enumerate() {
             let Telling::Record(told) = &row.telling else {

@@ -27,7 +27,7 @@ fn day(orce: &RetailSystem, number: usize) {
                 .note(&format!("on day {number}"))
         });
     }
-    orce.update_customer(&at(4), |customer| customer.consent("FAX", number % 2 == 0));
+    orce.update_customer(&at(4), |customer| customer.consent("FAX", number.is_multiple_of(2)));
     orce.with(|books| {
         books.post_seeded(&at(5));
         books.post_seeded("nobody yet");
