@@ -192,22 +192,33 @@ pub async fn one(
         plan,
     } = finished;
     say_what_happened(&report);
-    if let Err(late) = store.close() {
-        // What the engine waited for is durable; this says that the store could not be left in order.
-        if error.is_none() {
-            (report.outcome, report.error) = (Outcome::Failed, Some(late.to_string()));
-            report.failure = Some(late.kind());
-            error = Some(late);
-        }
-    }
+    // While the store is held: whoever takes it next finds this pass noted.
     if !options.dry {
         status::leave(&bridge.location, &report, kept, world.now());
         warn_if_many(settings, &report);
     }
+    if let Err(late) = store.close()
+        && error.is_none()
+    {
+        // What the engine waited for is durable; this says that the store could not be left in order.
+        spoil(&mut report, &late);
+        error = Some(late);
+        if !options.dry {
+            status::leave(&bridge.location, &report, kept, world.now());
+        }
+    }
     (Pass { report, plan }, error)
 }
 
+/// A pass that went well failed in the end.
+fn spoil(report: &mut BridgeReport, late: &Error) {
+    (report.outcome, report.error) = (Outcome::Failed, Some(late.to_string()));
+    report.failure = Some(late.kind());
+}
+
 /// One pass over an open store, which stays open, and what the store holds afterwards.
+///
+/// A pass that ends well still holds the store at its end: whoever was overtaken after its last commit must not speak of the bridge.
 pub async fn with_store(
     bridge: &mut Bridge<'_>,
     store: &AnyStore,
@@ -220,7 +231,7 @@ pub async fn with_store(
     let ran = std::panic::AssertUnwindSafe(async { bridge.pass(store, watch, options).await })
         .catch_unwind()
         .await;
-    let finished = ran.unwrap_or_else(|_| {
+    let mut finished = ran.unwrap_or_else(|_| {
         let error = Error::unexpected(
             "E-PANIC",
             format!(
@@ -236,6 +247,12 @@ pub async fn with_store(
     let kept = kept(store).await;
     if !options.dry {
         keep_habit(bridge, store).await;
+    }
+    if finished.error.is_none()
+        && let Err(late) = store.still_held().await
+    {
+        spoil(&mut finished.report, &late);
+        finished.error = Some(late);
     }
     (finished, kept)
 }

@@ -219,12 +219,16 @@ impl<W: Work> Keeper<W> {
         if !failed_before && self.retry_at > self.work.world().monotonic() {
             return false;
         }
+        // A turn that another machine has kept meanwhile is left alone, and so is the store.
+        if !self.hold.keeps() && !self.is_still_due() {
+            if self.trouble.take().is_some() {
+                self.show_phase(Phase::Waiting);
+            }
+            return false;
+        }
         let Err(error) = self.take_store().await else {
-            // Another process may have made this turn's pass meanwhile.
-            let now = self.work.world().now();
-            self.last = self.last.max(self.work.left().last_run);
-            let next = self.kept.turns.next(self.last, now, self.chance);
-            let is_due = matches!(next, Next::Now { .. });
+            // Or it was kept while the store was being taken.
+            let is_due = self.is_still_due();
             if !is_due {
                 self.hold.after_pass(&self.work, None);
             }
@@ -237,6 +241,14 @@ impl<W: Work> Keeper<W> {
             self.conclude(&passed);
         }
         false
+    }
+
+    /// Whether the turn is due also by what others have left.
+    fn is_still_due(&mut self) -> bool {
+        let now = self.work.world().now();
+        self.last = self.last.max(self.work.left().last_run);
+        let next = self.kept.turns.next(self.last, now, self.chance);
+        matches!(next, Next::Now { .. })
     }
 
     fn begin_turn(&mut self, turn: DateTime<Utc>, missed: u64) {

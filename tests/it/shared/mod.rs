@@ -2,10 +2,12 @@
 //!
 //! No test waits for a lease to run out by the clock, but for those that are about that: the others make it run out in the server.
 
+mod audit;
 mod commands;
 mod leases;
 mod moves;
 mod sleepers;
+mod workers;
 
 use std::process::Child;
 
