@@ -62,6 +62,8 @@ fn seen(ran: &Ran) -> (Option<i32>, String, String) {
         .flatten()
     {
         bridge["seconds"] = Value::Null;
+        // Up to the second at which the service answered.
+        bridge["watermark"] = Value::Null;
     }
     (ran.code, json.to_string(), ran.stderr.clone())
 }
