@@ -177,7 +177,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.sort_again(run, rules, &mut sorting).await?;
         let mut after = vec![ARRIVED];
         let mut last = 0;
-        loop {
+        // A sender that posts faster than this sorts would keep a run from ever applying anything.
+        let until = match self.store.get(Table::Inbox, COUNTER).await? {
+            Some(bytes) => number(&bytes)?,
+            None => 0,
+        };
+        while last < until {
             self.check_signal()?;
             let pairs = self
                 .store
