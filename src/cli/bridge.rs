@@ -2,7 +2,7 @@
 //!
 //! Each failure keeps the kind that decides the exit code. Nothing here decides anything about a record.
 
-use super::data_sync::{self, DataSync, SecondObject};
+use super::data_sync::{self, SecondObject};
 use super::project::state_location;
 use super::site::Site;
 use super::world::RealWorld;
@@ -50,30 +50,6 @@ pub struct Bridge<'s> {
     rules: Rules,
     site: String,
     database: String,
-}
-
-/// What a pass over the objects of a data-sync bridge works with.
-pub struct Parts<'b> {
-    /// The bridge's name.
-    pub name: &'b str,
-    /// The service.
-    pub site: &'b DataSync,
-    /// The tables of customers.
-    pub local: &'b mut AnyLocal,
-    /// The second object.
-    pub second: Option<&'b mut SecondObject>,
-    /// Clock, sleep, randomness, signals.
-    pub world: &'b RealWorld,
-    /// The mapping of customers.
-    pub mapping: &'b Mapping,
-    /// Digests and sealing.
-    pub vault: &'b Vault,
-    /// Policies and limits.
-    pub rules: &'b Rules,
-    /// What tells the site.
-    pub address: &'b str,
-    /// What tells the database.
-    pub database: &'b str,
 }
 
 impl<'s> Bridge<'s> {
@@ -160,7 +136,7 @@ impl<'s> Bridge<'s> {
         watch: &dyn Watch,
         options: &RunOptions,
     ) -> Finished {
-        let engine = Engine {
+        let mut engine = Engine {
             bridge: &self.settings.name,
             remote: &(),
             local: &mut self.local,
@@ -174,24 +150,13 @@ impl<'s> Bridge<'s> {
             watch,
         };
         match &self.remote {
-            Site::ContactList(site) => engine.with_remote(&**site).run(options).await,
+            Site::ContactList(site) => engine.over(&**site, store).run(options).await,
             Site::AssociationAnywhere(site, rules) => {
-                engine.with_remote(&**site).run_queue(*rules, options).await
+                let mut engine = engine.over(&**site, store);
+                engine.run_queue(*rules, options).await
             }
             Site::DataSync(site) => {
-                let parts = Parts {
-                    name: engine.bridge,
-                    site,
-                    local: engine.local,
-                    second: self.second.as_mut(),
-                    world: engine.world,
-                    mapping: engine.mapping,
-                    vault: engine.vault,
-                    rules: engine.rules,
-                    address: engine.site,
-                    database: engine.database,
-                };
-                data_sync::pass(parts, store, watch, options).await
+                data_sync::pass(site, engine, self.second.as_mut(), options).await
             }
         }
     }

@@ -233,11 +233,7 @@ fn state_of(bridge: &Bridge<'_>, findings: &mut Findings) {
     ) {
         (Err(error), _) | (_, Err(error)) => findings.error("state", &error),
         (Ok(Some(holder)), _) => {
-            let who = match (&holder.host, holder.pid) {
-                (Some(_), _) => format!(" ({holder})"),
-                (None, Some(pid)) => format!(" (pid {pid})"),
-                (None, None) => String::new(),
-            };
+            let who = holder.who();
             findings.warn(
                 "state",
                 "W-STATE-HELD",

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::bridge::Parts;
 use super::world::RealWorld;
 use crate::config::{BridgeSettings, DataSyncSettings, Order};
 use crate::local::AnyLocal;
@@ -15,7 +14,7 @@ use crate::remote::data_sync::Object;
 use crate::remote::data_sync::send::{SendOptions, Sender};
 use crate::state::{AnyStore, First, Overlay, Second, StateStore};
 use crate::sync::{
-    BridgeReport, Counts, Engine, Finished, Inbox, MessageRules, Outcome, RunOptions, Watch, send,
+    BridgeReport, Counts, Engine, Finished, Inbox, MessageRules, Outcome, RunOptions, send,
 };
 
 /// A Data Sync service: who posts to us, and whom we post to.
@@ -90,88 +89,62 @@ impl SecondObject {
     }
 }
 
+/// A bridge that is not said yet what it talks to.
+type Bare<'a> = Engine<'a, (), AnyLocal, AnyStore, RealWorld>;
+
 /// One pass over both objects; a dry one writes nothing, not even to the store.
 pub async fn pass(
-    parts: Parts<'_>,
-    store: &AnyStore,
-    watch: &dyn Watch,
+    site: &DataSync,
+    engine: Bare<'_>,
+    second: Option<&mut SecondObject>,
     options: &RunOptions,
 ) -> Finished {
+    let store = engine.store;
     if options.dry {
-        objects(parts, &Overlay::new(store), watch, options).await
+        objects(site, engine, second, &Overlay::new(store), options).await
     } else {
-        objects(parts, store, watch, options).await
+        objects(site, engine, second, store, options).await
     }
 }
 
 async fn objects<S: StateStore>(
-    parts: Parts<'_>,
+    site: &DataSync,
+    mut engine: Bare<'_>,
+    second: Option<&mut SecondObject>,
     store: &S,
-    watch: &dyn Watch,
     options: &RunOptions,
 ) -> Finished {
-    let Parts {
-        name,
-        site,
-        local,
-        second,
-        world,
-        mapping,
-        vault,
-        rules,
-        address,
-        database,
-    } = parts;
+    let (vault, world, depth) = (engine.vault, engine.world, site.rules.json_depth);
     let first = First {
         store,
         of_two: second.is_some(),
     };
-    let customers = Inbox::new(&first, vault, Object::Customer, site.rules.json_depth);
-    let mut finished = Engine {
-        bridge: name,
-        remote: &customers,
-        local: &mut *local,
-        store: &first,
-        world,
-        mapping,
-        vault,
-        rules,
-        site: address,
-        database,
-        watch,
-    }
-    .run_messages(&site.rules, options)
-    .await;
+    let customers = Inbox::new(&first, vault, Object::Customer, depth);
+    let mut finished = engine
+        .over(&customers, &first)
+        .run_messages(&site.rules, options)
+        .await;
     if let Some(second) = second.filter(|_| may_go_on(&finished)) {
         let store = Second(store);
-        let transactions = Inbox::new(&store, vault, Object::Transaction, site.rules.json_depth);
-        let rules_of_second = MessageRules {
+        let transactions = Inbox::new(&store, vault, Object::Transaction, depth);
+        let rules = MessageRules {
             object: Object::Transaction,
             ..site.rules
         };
-        let other = Engine {
+        let mut of_second = Engine {
             bridge: &second.name,
-            remote: &transactions,
             local: &mut second.local,
-            store: &store,
-            world,
             mapping: &second.mapping,
-            vault,
-            rules,
-            site: address,
-            database,
-            watch,
-        }
-        .run_messages(&rules_of_second, options)
-        .await;
-        finished = together(finished, other);
+            ..engine.over(&transactions, &store)
+        };
+        finished = together(finished, of_second.run_messages(&rules, options).await);
     }
     if let Some(sender) = site
         .sender()
         .filter(|_| !options.dry && may_go_on(&finished))
     {
         let before = sender.requests();
-        let sent = send(store, vault, world, local, sender, site.batch).await;
+        let sent = send(store, vault, world, engine.local, sender, site.batch).await;
         finished.report.requests += sender.requests() - before;
         if let Err(error) = sent {
             fail(&mut finished, error);

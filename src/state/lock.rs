@@ -42,10 +42,20 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Who it is, in brackets behind a word: its process, and for a state that machines share all that is known; empty where
+    /// nothing is.
+    pub fn who(&self) -> String {
+        match (&self.host, self.pid) {
+            (Some(_), _) => format!(" ({self})"),
+            (None, Some(pid)) => format!(" (pid {pid})"),
+            (None, None) => String::new(),
+        }
+    }
+
     /// Who it is, and what to do about it, as the end of a sentence about `bridge`.
     pub fn told(&self, bridge: &str, now: DateTime<Utc>) -> String {
         let who = match (self.pid, self.since) {
-            _ if self.host.is_some() => format!(" ({self})"),
+            _ if self.host.is_some() => self.who(),
             (Some(pid), Some(since)) => {
                 let (since, now) = (since.with_timezone(&Local), now.with_timezone(&Local));
                 let format = if since.date_naive() == now.date_naive() {
@@ -55,8 +65,7 @@ impl Holder {
                 };
                 format!(" (pid {pid}, since {})", since.format(format))
             }
-            (Some(pid), None) => format!(" (pid {pid})"),
-            _ => String::new(),
+            _ => self.who(),
         };
         if self.stays {
             format!(

@@ -144,14 +144,18 @@ pub struct Engine<'a, R, L, S, W> {
     pub watch: &'a dyn Watch,
 }
 
-impl<'a, L, S, W> Engine<'a, (), L, S, W> {
-    /// The bridge with its CRM.
-    pub fn with_remote<R: Remote>(self, remote: &'a R) -> Engine<'a, R, L, S, W> {
+impl<L, S, W> Engine<'_, (), L, S, W> {
+    /// The same bridge with its CRM, over this view of its store.
+    pub fn over<'b, R: Remote, V: StateStore>(
+        &'b mut self,
+        remote: &'b R,
+        store: &'b V,
+    ) -> Engine<'b, R, L, V, W> {
         Engine {
             bridge: self.bridge,
             remote,
             local: self.local,
-            store: self.store,
+            store,
             world: self.world,
             mapping: self.mapping,
             vault: self.vault,
