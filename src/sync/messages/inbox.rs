@@ -17,6 +17,7 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::super::memory::{corrupt, dirty_remote};
 use super::mail::{READ, SORTED, WAITING, of_record, parse_key, split, unseal};
+use super::pages::page;
 
 /// Keys looked at in one commit of a purge: two writes each.
 const PURGE: usize = 400;
@@ -45,23 +46,16 @@ impl<'a, S: StateStore> Inbox<'a, S> {
         let mut standing = Standing::Unknown;
         for prefix in [WAITING, SORTED] {
             let first = of_record(prefix, id);
-            let mut after = first.clone();
+            let mut after: Option<Vec<u8>> = None;
             loop {
-                let pairs = self.store.range(Table::Inbox, Some(&after), READ).await?;
-                let full = pairs.len() == READ;
+                let pairs = page(self.store, Table::Inbox, &first, after.as_deref(), READ).await?;
+                let Some((last, _)) = pairs.last() else { break };
+                after = Some(last.clone());
                 for (key, value) in pairs {
-                    if !key.starts_with(&first) {
-                        after.clear();
-                        break;
-                    }
                     let (_, at) = parse_key(&key)?;
                     let (_, sealed) = split(&value)?;
                     let message = unseal(self.vault, at, sealed)?;
                     standing = standing.then(message.meaning(self.json_depth));
-                    after = key;
-                }
-                if !full || after.is_empty() {
-                    break;
                 }
             }
         }
@@ -71,8 +65,8 @@ impl<'a, S: StateStore> Inbox<'a, S> {
     async fn has_messages(&self, id: &RemoteId) -> Result<bool> {
         for prefix in [WAITING, SORTED] {
             let first = of_record(prefix, id);
-            let pairs = self.store.range(Table::Inbox, Some(&first), 1).await?;
-            if pairs.iter().any(|(key, _)| key.starts_with(&first)) {
+            let pairs = page(self.store, Table::Inbox, &first, None, 1).await?;
+            if !pairs.is_empty() {
                 return Ok(true);
             }
         }
@@ -94,16 +88,12 @@ impl<'a, S: StateStore> Inbox<'a, S> {
 
     /// Goes over the messages under a prefix, up to number `until`: those of records that wait are laid aside, the others are dropped.
     async fn clear(&self, prefix: u8, until: u64) -> Result<()> {
-        let mut after = vec![prefix];
+        let mut after: Option<Vec<u8>> = None;
         let mut batch = Batch::new();
         loop {
-            let pairs = self.store.range(Table::Inbox, Some(&after), READ).await?;
-            let ours: Vec<_> = pairs
-                .into_iter()
-                .take_while(|(key, _)| key.first() == Some(&prefix))
-                .collect();
+            let ours = page(self.store, Table::Inbox, &[prefix], after.as_deref(), READ).await?;
             let Some((last, _)) = ours.last() else { break };
-            after = last.clone();
+            after = Some(last.clone());
             let parsed: Vec<(RemoteId, u64)> = ours
                 .iter()
                 .map(|(key, _)| parse_key(key))
@@ -232,7 +222,7 @@ fn item(id: &RemoteId, standing: Standing) -> Option<RemoteItem> {
 /// The inbox, read record by record.
 pub struct InboxReading<'a, S> {
     store: &'a S,
-    after: Vec<u8>,
+    after: Option<Vec<u8>>,
     /// The record whose messages may go on in the next chunk.
     open: Option<Queued>,
     newest: Option<u64>,
@@ -242,14 +232,8 @@ impl<S: StateStore> QueueReading for InboxReading<'_, S> {
     async fn next(&mut self) -> Result<QueueStep> {
         let mut records = Vec::new();
         loop {
-            let pairs = self
-                .store
-                .range(Table::Inbox, Some(&self.after), READ)
-                .await?;
-            let ours: Vec<_> = pairs
-                .into_iter()
-                .take_while(|(key, _)| key.first() == Some(&SORTED))
-                .collect();
+            let after = self.after.as_deref();
+            let ours = page(self.store, Table::Inbox, &[SORTED], after, READ).await?;
             let Some((last, _)) = ours.last() else {
                 records.extend(self.open.take());
                 if !records.is_empty() {
@@ -260,7 +244,7 @@ impl<S: StateStore> QueueReading for InboxReading<'_, S> {
                     doubt: None,
                 });
             };
-            self.after = last.clone();
+            self.after = Some(last.clone());
             for (key, value) in ours {
                 let (id, at) = parse_key(&key)?;
                 let (deleted, _) = split(&value)?;
@@ -289,7 +273,7 @@ impl<'a, S: StateStore> Queue for Inbox<'a, S> {
     async fn queue(&self) -> Result<Self::Reading> {
         Ok(InboxReading {
             store: self.store,
-            after: vec![SORTED],
+            after: None,
             open: None,
             newest: None,
         })

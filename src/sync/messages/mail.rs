@@ -21,6 +21,7 @@ use super::super::Engine;
 use super::super::memory::corrupt;
 use super::super::run::Run;
 use super::MessageRules;
+use super::pages::{count, page};
 
 /// The newest arrival's number.
 const COUNTER: &[u8] = b"c";
@@ -86,23 +87,8 @@ impl Keeper {
 
 /// How many messages wait in the inbox of one object, those that were not sorted yet with the first.
 pub async fn waiting<S: StateStore>(store: &S) -> Result<u64> {
-    let mut count = 0;
-    for prefix in [ARRIVED, SORTED] {
-        let mut after = vec![prefix];
-        loop {
-            let pairs = store.range(Table::Inbox, Some(&after), READ).await?;
-            let of_prefix = pairs
-                .iter()
-                .take_while(|(key, _)| key.first() == Some(&prefix))
-                .count();
-            count += of_prefix as u64;
-            match pairs.into_iter().nth(READ - 1) {
-                Some((key, _)) if of_prefix == READ => after = key,
-                _ => break,
-            }
-        }
-    }
-    Ok(count)
+    let arrived = count(store, Table::Inbox, &[ARRIVED], READ).await?;
+    Ok(arrived + count(store, Table::Inbox, &[SORTED], READ).await?)
 }
 
 /// Whether a key of the inbox belongs to messages, whose only copy it may be.
@@ -175,7 +161,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(super) async fn sort_mail(&mut self, run: &mut Run, rules: &MessageRules) -> Result<()> {
         let mut sorting = Sorting::default();
         self.sort_again(run, rules, &mut sorting).await?;
-        let mut after = vec![ARRIVED];
+        let mut after: Option<Vec<u8>> = None;
         let mut last = 0;
         // A sender that posts faster than this sorts would keep a run from ever applying anything.
         let until = match self.store.get(Table::Inbox, COUNTER).await? {
@@ -184,18 +170,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         while last < until {
             self.check_signal()?;
-            let pairs = self
-                .store
-                .range(Table::Inbox, Some(&after), READ)
-                .await?
-                .into_iter();
-            let arrived: Vec<_> = pairs
-                .take_while(|(key, _)| key.first() == Some(&ARRIVED))
-                .collect();
+            let arrived =
+                page(self.store, Table::Inbox, &[ARRIVED], after.as_deref(), READ).await?;
             let Some((key, _)) = arrived.last() else {
                 break;
             };
-            after = key.clone();
+            after = Some(key.clone());
             for (key, sealed) in arrived {
                 let at = number(&key[1..])?;
                 last = at;
@@ -225,17 +205,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         rules: &MessageRules,
         sorting: &mut Sorting,
     ) -> Result<()> {
-        let mut after = vec![BAD];
+        let mut after: Option<Vec<u8>> = None;
         loop {
-            let pairs = self.store.range(Table::Inbox, Some(&after), READ).await?;
-            let bad: Vec<_> = pairs
-                .into_iter()
-                .take_while(|(key, _)| key.first() == Some(&BAD))
-                .collect();
+            let bad = page(self.store, Table::Inbox, &[BAD], after.as_deref(), READ).await?;
             let Some((key, _)) = bad.last() else {
                 return self.commit_sorted(run, sorting).await;
             };
-            after = key.clone();
+            after = Some(key.clone());
             for (key, value) in bad {
                 if run.quarantine.contains_key(&key[1..]) {
                     continue;
@@ -370,13 +346,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     async fn forget_digests(&self, last: u64) -> Result<()> {
         let bound = numbered(DIGEST_ORDER, last.saturating_sub(DEFAULT_REMEMBERED));
         loop {
-            let pairs = self
-                .store
-                .range(Table::Inbox, Some(&[DIGEST_ORDER]), GROUP)
-                .await?;
+            let pairs = page(self.store, Table::Inbox, &[DIGEST_ORDER], None, GROUP).await?;
             let mut batch = Batch::new();
             for (key, digest) in pairs {
-                if key.first() == Some(&DIGEST_ORDER) && key < bound {
+                if key < bound {
                     batch.remove(Table::Inbox, [&[DIGEST], &digest[..]].concat());
                     batch.remove(Table::Inbox, key);
                 }

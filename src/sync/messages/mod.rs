@@ -9,6 +9,7 @@ mod enqueue;
 mod inbox;
 mod mail;
 mod outbox;
+mod pages;
 mod post;
 mod tell;
 

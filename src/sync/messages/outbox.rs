@@ -11,11 +11,14 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::super::memory::corrupt;
 use super::mail::{context, number, numbered, of_record};
+use super::pages::{count, page};
 
 const COUNTER: &[u8] = b"n";
 const PENDING: u8 = b'p';
 const PROGRESS: u8 = b'q';
 const CUSTOMER: u8 = b'x';
+/// Keys looked at together.
+const PAGE: usize = 100;
 /// A commit holds little more than this.
 const COMMIT_BYTES: usize = 4 << 20;
 
@@ -91,19 +94,14 @@ impl<S: StateStore, W: World> Outbox<'_, S, W> {
     /// Takes a customer's messages out that were not sent yet (seed 003, "Pending Queues").
     pub(super) async fn withdraw(&self, putting: &mut Putting, id: &RemoteId) -> Result<()> {
         let first = of_record(CUSTOMER, id);
-        let mut after = first.clone();
+        let mut after: Option<Vec<u8>> = None;
         loop {
-            let pairs = self.store.range(Table::Outbox, Some(&after), 100).await?;
-            let keys: Vec<_> = pairs
-                .into_iter()
-                .map(|(key, _)| key)
-                .take_while(|key| key.starts_with(&first))
-                .collect();
-            let Some(last) = keys.last() else {
+            let pairs = page(self.store, Table::Outbox, &first, after.as_deref(), PAGE).await?;
+            let Some((last, _)) = pairs.last() else {
                 return Ok(());
             };
-            after = last.clone();
-            for key in keys {
+            after = Some(last.clone());
+            for (key, _) in pairs {
                 let at = number(&key[first.len()..])?;
                 for prefix in [PENDING, PROGRESS] {
                     putting.batch.remove(Table::Outbox, numbered(prefix, at));
@@ -116,23 +114,20 @@ impl<S: StateStore, W: World> Outbox<'_, S, W> {
     /// Moves the oldest pending messages, at most `count`, to progress; false when there are none.
     pub(super) async fn take_up(&self, count: usize) -> Result<bool> {
         let mut batch = Batch::new();
-        let mut after = vec![PENDING];
+        let mut after: Option<Vec<u8>> = None;
         let mut bytes = 0;
         // One by one: a message may be large, and a commit is to stay small.
         for _ in 0..count.max(1) {
             if bytes > COMMIT_BYTES {
                 break;
             }
-            let pairs = self.store.range(Table::Outbox, Some(&after), 1).await?;
+            let pairs = page(self.store, Table::Outbox, &[PENDING], after.as_deref(), 1).await?;
             let Some((key, value)) = pairs.into_iter().next() else {
                 break;
             };
-            if key.first() != Some(&PENDING) {
-                break;
-            }
             let at = number(&key[1..])?;
             bytes += value.len();
-            after = key.clone();
+            after = Some(key.clone());
             batch.remove(Table::Outbox, key);
             batch.put(Table::Outbox, numbered(PROGRESS, at), value);
         }
@@ -146,16 +141,10 @@ impl<S: StateStore, W: World> Outbox<'_, S, W> {
 
     /// The oldest message in progress.
     pub(super) async fn first(&self) -> Result<Option<Waiting>> {
-        let pairs = self
-            .store
-            .range(Table::Outbox, Some(&[PROGRESS]), 1)
-            .await?;
+        let pairs = page(self.store, Table::Outbox, &[PROGRESS], None, 1).await?;
         let Some((key, value)) = pairs.into_iter().next() else {
             return Ok(None);
         };
-        if key.first() != Some(&PROGRESS) {
-            return Ok(None);
-        }
         let at = number(&key[1..])?;
         let (length, rest) = value.split_at_checked(2).ok_or_else(corrupt)?;
         let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
@@ -184,27 +173,10 @@ impl<S: StateStore, W: World> Outbox<'_, S, W> {
 
 /// How many messages wait to be sent.
 pub async fn unsent<S: StateStore>(store: &S) -> Result<Unsent> {
-    let mut unsent = Unsent::default();
-    for (prefix, count) in [
-        (PENDING, &mut unsent.pending),
-        (PROGRESS, &mut unsent.progress),
-    ] {
-        let mut after = vec![prefix];
-        loop {
-            let pairs = store.range(Table::Outbox, Some(&after), 100).await?;
-            let keys: Vec<_> = pairs
-                .into_iter()
-                .map(|(key, _)| key)
-                .take_while(|key| key.first() == Some(&prefix))
-                .collect();
-            *count += keys.len() as u64;
-            match keys.into_iter().nth(99) {
-                Some(last) => after = last,
-                None => break,
-            }
-        }
-    }
-    Ok(unsent)
+    Ok(Unsent {
+        pending: count(store, Table::Outbox, &[PENDING], PAGE).await?,
+        progress: count(store, Table::Outbox, &[PROGRESS], PAGE).await?,
+    })
 }
 
 fn of_customer(id: &RemoteId, at: u64) -> Vec<u8> {
