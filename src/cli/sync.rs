@@ -286,10 +286,11 @@ async fn kept<S: StateStore>(store: &S) -> Option<status::Kept> {
     let unsent = unsent(store).await.ok()?;
     Some(status::Kept {
         links: facts.links + of_second.map_or(0, |facts| facts.links),
-        // Of a message that is journalled, there are both; no run leaves the one without the other.
-        queue: memory.journalled().await.ok()?
-            + waiting(store).await.ok()?
-            + waiting(&second).await.ok()?,
+        // A message stays until its record is worked off, so that where there are messages the journal names nobody beside them.
+        queue: match waiting(store).await.ok()? + waiting(&second).await.ok()? {
+            0 => memory.journalled().await.ok()?,
+            messages => messages,
+        },
         unsent: unsent.pending + unsent.progress,
     })
 }

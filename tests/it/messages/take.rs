@@ -287,6 +287,8 @@ fn deletions_beyond_the_limit_are_kept_until_they_are_accepted() {
     let report = shop.sync(4);
     assert_eq!(report["guard"], "deletes", "{report:#}");
     assert_eq!(shop.names().len(), 40);
+    let status = shop.line("status --format json").exits(0).json();
+    assert_eq!(status[0]["queue"], 20, "{status:#}");
     assert_eq!(shop.sync(4)["guard"], "deletes");
     shop.line("sync --accept deletes").exits(0);
     assert_eq!(shop.names().len(), 20);
