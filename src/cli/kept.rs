@@ -15,7 +15,7 @@ use crate::mapping::Mapping;
 use crate::model::{Error, Result, Signal, Vault, World};
 use crate::service::control::{Answer, Question};
 use crate::service::{Left, Passed, Work};
-use crate::state::{self, AnyStore, StateLocation};
+use crate::state::{AnyStore, StateLocation};
 use crate::sync::{BridgeReport, Finished, RunOptions, Watch};
 
 /// One bridge of the project, with its mapping and key as they were when `run` began.
@@ -157,12 +157,6 @@ impl Work for KeptBridge {
             let found = zone.from_local_datetime(&stamp.0).earliest()?;
             Some(found.to_utc())
         };
-        let mut left = status::left_behind(&self.location, bridge, instant);
-        // Machines that share a state have clocks of their own; the state's server has one.
-        if let Ok(Some(age)) = state::since_last_pass(&self.location, &self.name) {
-            let age = chrono::Duration::from_std(age).unwrap_or_default();
-            left.last_run = Some(self.world.now() - age);
-        }
-        left
+        status::left_behind(&self.location, bridge, self.world.now(), instant)
     }
 }

@@ -226,12 +226,21 @@ pub fn page(settings: &Settings, now: DateTime<Utc>) -> Table {
 pub fn left_behind(
     location: &StateLocation,
     bridge: &BridgeSettings,
+    now: DateTime<Utc>,
     instant: impl FnOnce(Stamp) -> Option<DateTime<Utc>>,
 ) -> service::Left {
-    let left = read(location, &bridge.name).unwrap_or_default();
+    let last = state::last_pass(location, &bridge.name).unwrap_or_default();
+    let left: Left = last
+        .status
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .unwrap_or_default();
+    // Machines that share a state have clocks of their own; the state's server has one.
+    let by_server = last
+        .since
+        .map(|since| now - chrono::Duration::from_std(since).unwrap_or_default());
     let watermark = left.watermark.and_then(|text| text.parse().ok());
     service::Left {
-        last_run: left.last_run,
+        last_run: by_server.or(left.last_run),
         last_good: left.last_good,
         watermark: watermark.and_then(|watermark| instant(Stamp(watermark))),
         review: left.review,

@@ -29,8 +29,8 @@ pub use lock::{Holder, StoreLock};
 pub use memory::MemoryStore;
 pub use moving::{Move, Moved};
 pub use open::{
-    AnyStore, DEFAULT_FREE_BYTES_MIN, Overview, StateLimits, amend_status, exists, holder,
-    leave_status, open, overview, read_status, set_aside, since_last_pass, take_seat,
+    AnyStore, DEFAULT_FREE_BYTES_MIN, LastPass, Overview, StateLimits, amend_status, exists,
+    holder, last_pass, leave_status, open, overview, read_status, set_aside, take_seat,
 };
 pub use overlay::Overlay;
 pub use postgres::{DEFAULT_LEASE, DEFAULT_SCHEMA, PostgresStore, SharedPlace, shared_state_sql};

@@ -380,15 +380,6 @@ pub fn amend_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Resu
     }
 }
 
-/// How long ago a pass of `bridge` ended, whichever machine made it: by one clock, the server's of a shared state. `None` where
-/// none was made, and for a state that no other machine works on.
-pub fn since_last_pass(location: &StateLocation, bridge: &str) -> Result<Option<Duration>> {
-    match location.shared() {
-        Some(place) => desk::since_last_pass(place, bridge),
-        None => Ok(None),
-    }
-}
-
 /// Leaves what `status` shows, at the end of a pass: `json` replaces what was left before, whole.
 pub fn leave_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
     if let Some(place) = location.shared() {
@@ -431,18 +422,40 @@ pub fn overview(location: &StateLocation, bridges: &[&str]) -> Result<Vec<Overvi
         .collect())
 }
 
-/// What the last run left for `status`; `None` where there was none.
-pub fn read_status(location: &StateLocation, bridge: &str) -> Result<Option<Vec<u8>>> {
+/// What a bridge's last pass left.
+#[derive(Debug, Default)]
+pub struct LastPass {
+    /// For `status`; `None` where there was none.
+    pub status: Option<Vec<u8>>,
+    /// How long ago it ended, whichever machine made it: by one clock, the server's of a shared state. `None` where none was made, and
+    /// for a state that no other machine works on.
+    pub since: Option<Duration>,
+}
+
+/// What the last pass of `bridge` left; a shared state is asked for it once.
+pub fn last_pass(location: &StateLocation, bridge: &str) -> Result<LastPass> {
     if let Some(place) = location.shared() {
-        let seen = desk::see(place, &[bridge])?;
-        return Ok(seen.into_iter().find_map(|seen| seen.status));
+        let seen = desk::see(place, &[bridge])?.pop();
+        return Ok(seen.map_or_else(LastPass::default, |seen| LastPass {
+            status: seen.status,
+            since: seen.since,
+        }));
     }
     let path = location.beside(bridge, "status.json")?;
-    match fs::read(&path) {
-        Ok(json) => Ok(Some(json)),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(files::failed("read", &path, cause)),
-    }
+    let status = match fs::read(&path) {
+        Ok(json) => Some(json),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Err(cause) => return Err(files::failed("read", &path, cause)),
+    };
+    Ok(LastPass {
+        status,
+        since: None,
+    })
+}
+
+/// What the last run left for `status`; `None` where there was none.
+pub fn read_status(location: &StateLocation, bridge: &str) -> Result<Option<Vec<u8>>> {
+    last_pass(location, bridge).map(|last| last.status)
 }
 
 /// Whether any bridge has a store at `location`.

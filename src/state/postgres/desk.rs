@@ -58,6 +58,8 @@ fn look<T: Send>(
 pub(in crate::state) struct Seen {
     pub(in crate::state) holder: Option<Holder>,
     pub(in crate::state) status: Option<Vec<u8>>,
+    /// How long ago a pass ended, whichever machine made it, by the server's clock.
+    pub(in crate::state) since: Option<Duration>,
 }
 
 /// Holder and status of these bridges, in their order, with one connection.
@@ -65,9 +67,12 @@ pub(in crate::state) fn see(place: &SharedPlace, bridges: &[&str]) -> Result<Vec
     let seen = look(place, async |link| {
         let mut seen = Vec::with_capacity(bridges.len());
         for bridge in bridges {
+            let holder = lease::holder(link, bridge).await?;
+            let (status, since) = status_of(link, bridge).await?;
             seen.push(Seen {
-                holder: lease::holder(link, bridge).await?,
-                status: status_of(link, bridge).await?,
+                holder,
+                status,
+                since,
             });
         }
         Ok(seen)
@@ -75,19 +80,22 @@ pub(in crate::state) fn see(place: &SharedPlace, bridges: &[&str]) -> Result<Vec
     let nothing = || Seen {
         holder: None,
         status: None,
+        since: None,
     };
     Ok(seen.unwrap_or_else(|| bridges.iter().map(|_| nothing()).collect()))
 }
 
-async fn status_of(link: &mut Link, bridge: &str) -> Result<Option<Vec<u8>>> {
+async fn status_of(link: &mut Link, bridge: &str) -> Result<(Option<Vec<u8>>, Option<Duration>)> {
     let look = format!(
-        "SELECT status FROM {}.bridge WHERE name = $1",
+        "SELECT status, (extract(epoch FROM clock_timestamp() - passed) * 1000)::bigint AS since FROM {}.bridge WHERE name = $1",
         link.place().quoted()
     );
-    match link.first(ask(look).bind(bridge)).await? {
-        Some(row) => link.cell(&row, "status"),
-        None => Ok(None),
-    }
+    let Some(row) = link.first(ask(look).bind(bridge)).await? else {
+        return Ok((None, None));
+    };
+    let since: Option<i64> = link.cell(&row, "since")?;
+    let since = since.map(|since| Duration::from_millis(u64::try_from(since).unwrap_or(0)));
+    Ok((link.cell(&row, "status")?, since))
 }
 
 /// Replaces what `status` shows of a bridge; `passed`: a pass has just ended.
@@ -108,25 +116,6 @@ pub(in crate::state) fn leave_status(
     })?;
     left.map(|_| ())
         .ok_or_else(|| fault::damaged(place, "it has no tables yet"))
-}
-
-/// How long ago a pass of `bridge` ended, whichever machine made it, by the server's clock; `None` where none was made.
-pub(in crate::state) fn since_last_pass(
-    place: &SharedPlace,
-    bridge: &str,
-) -> Result<Option<Duration>> {
-    let since = look(place, async |link| {
-        let look = format!(
-            "SELECT (extract(epoch FROM clock_timestamp() - passed) * 1000)::bigint AS since FROM {}.bridge WHERE name = $1",
-            link.place().quoted()
-        );
-        match link.first(ask(look).bind(bridge)).await? {
-            Some(row) => link.cell::<Option<i64>>(&row, "since"),
-            None => Ok(None),
-        }
-    })?;
-    let since = since.flatten();
-    Ok(since.map(|since| Duration::from_millis(u64::try_from(since).unwrap_or(0))))
 }
 
 /// A store of a bridge that is not put aside.

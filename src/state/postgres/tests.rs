@@ -532,7 +532,7 @@ async fn what_the_common_opener_promises_holds_here_too() {
         "E-STATE-CORRUPT"
     );
 
-    let passed = || crate::state::since_last_pass(&location, "members").unwrap();
+    let passed = || crate::state::last_pass(&location, "members").unwrap().since;
     crate::state::amend_status(&location, "members", b"{\"a\":1}").unwrap();
     assert_eq!(passed(), None);
     crate::state::leave_status(&location, "members", b"{\"a\":2}").unwrap();
