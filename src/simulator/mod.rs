@@ -7,6 +7,7 @@ mod chance;
 mod clock;
 mod line;
 mod log;
+mod names;
 mod rules;
 mod server;
 mod signals;

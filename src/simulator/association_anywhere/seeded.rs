@@ -4,6 +4,7 @@
 //! `Plain` ones are complete individuals of about 4 KB.
 
 use crate::simulator::chance::{Dice, mix};
+use crate::simulator::names::{FIRST_NAMES, LAST_NAMES};
 
 use super::awkward;
 use super::customer::{Customer, Node};
@@ -25,30 +26,6 @@ const COMPANY_FIRST: u32 = 5;
 /// Suffixes such as `_SC` stand behind real ids (association-anywhere.md §5).
 const COMPANY_SUFFIX: &str = "_SC";
 
-const FIRST_NAMES: [&str; 10] = [
-    "Maren",
-    "Łukasz",
-    "D'Arcy",
-    "José",
-    "Siobhán",
-    "Zoë",
-    "Ngozi",
-    "Björn",
-    "Mary-Jane",
-    "Wei",
-];
-const LAST_NAMES: [&str; 10] = [
-    "Quill",
-    "Müller",
-    "O'Neil",
-    "Nguyễn",
-    "van der Berg",
-    "Brown & Co",
-    "Ørsted",
-    "Lee",
-    "García",
-    "Smith-Jones",
-];
 const CITIES: [(&str, &str, &str, &str); 6] = [
     ("Exampleton", "VA", "USA", "United States"),
     ("San José", "CA", "USA", "United States"),

@@ -3,6 +3,7 @@
 //! `Awkward` ones hold what real systems hold and programs stumble over; the first of them show each awkwardness once.
 
 use crate::simulator::chance::{Dice, mix};
+use crate::simulator::names::{FIRST_NAMES, LAST_NAMES};
 
 use super::customer::Customer;
 use super::json::Json;
@@ -23,30 +24,6 @@ const FIRST_ID: u64 = 90_000;
 /// More parts than any table of one screen; an export of a shop's "walk-in" customer looks like this.
 const MANY: usize = 200;
 
-const FIRST_NAMES: [&str; 10] = [
-    "Maren",
-    "Łukasz",
-    "D'Arcy",
-    "José",
-    "Siobhán",
-    "Zoë",
-    "Ngozi",
-    "Björn",
-    "Mary-Jane",
-    "Wei",
-];
-const LAST_NAMES: [&str; 10] = [
-    "Quill",
-    "Müller",
-    "O'Neil",
-    "Nguyễn",
-    "van der Berg",
-    "Brown & Co",
-    "Ørsted",
-    "Lee",
-    "García",
-    "Smith-Jones",
-];
 const CITIES: [(&str, &str, &str); 5] = [
     ("Exampleton", "VA", "US"),
     ("San José", "CA", "US"),
