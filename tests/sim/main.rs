@@ -38,6 +38,32 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
     }
 }
 
+/// Plays seeds of one kind of life, each of which gives what it broke and its trace; what was broken, a line a seed.
+fn broken_seeds(usual: u64, play: impl Fn(u64) -> (Vec<String>, Vec<String>)) -> Vec<String> {
+    let mut failures = Vec::new();
+    for seed in seeds(usual) {
+        let (broken, trace) = play(seed);
+        if !trace.is_empty() {
+            println!("{}", trace.join("\n"));
+        }
+        if !broken.is_empty() {
+            failures.push(format!("seed {seed}: {}", broken.join("; ")));
+        }
+    }
+    failures
+}
+
+/// Fails with the first few of these.
+#[track_caller]
+fn assert_none(failures: &[String], how: &impl std::fmt::Debug) {
+    assert!(
+        failures.is_empty(),
+        "{how:?}: {} failed (SIM_SEED=k replays one):\n{}",
+        failures.len(),
+        failures[..failures.len().min(12)].join("\n")
+    );
+}
+
 /// Plays seeds, and fails with the first few that broke something.
 fn play_all(how: Play, usual: u64) {
     let mut failures = Vec::new();

@@ -328,16 +328,10 @@ fn play(
 }
 
 fn all_hold(how: Play, usual: u64) {
-    let mut failures = Vec::new();
-    for seed in crate::seeds(usual) {
+    let failures = crate::broken_seeds(usual, |seed| {
         let (broken, trace, _) = play(seed, how, |_| ());
-        if !trace.is_empty() {
-            println!("{}", trace.join("\n"));
-        }
-        if !broken.is_empty() {
-            failures.push(format!("seed {seed}: {}", broken.join("; ")));
-        }
-    }
+        (broken, trace)
+    });
     let range = crate::seeds(usual);
     let busy = if how.busy {
         "that fill meanwhile"
@@ -355,12 +349,7 @@ fn all_hold(how: Play, usual: u64) {
         failed: failures.len() as u64,
     };
     crate::evidence::keep(&format!("queue-{}{}", how.busy, how.faulty), &counted);
-    assert!(
-        failures.is_empty(),
-        "{how:?}: {} failed (SIM_SEED=k replays one):\n{}",
-        failures.len(),
-        failures[..failures.len().min(12)].join("\n")
-    );
+    crate::assert_none(&failures, &how);
 }
 
 #[test]

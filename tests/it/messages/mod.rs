@@ -22,10 +22,9 @@ use contactbridge::model::{Vault, World};
 use contactbridge::remote::data_sync::{EnvelopeLimits, Message, Payload, read_envelope};
 use contactbridge::state::{self, StateKey, StateLimits, StateLocation};
 use contactbridge::sync::Keeper;
-use rusqlite::types::Value;
 use serde_json::json;
 
-use crate::support::{Binary, Ran};
+use crate::support::{Binary, Ran, files};
 
 /// A project with one bridge, `shop`, from the mappings that `init` writes.
 struct Shop {
@@ -72,9 +71,7 @@ impl Shop {
 
     #[track_caller]
     fn edit(&self, file: &str, old: &str, new: &str) {
-        let text = fs::read_to_string(self.path(file)).expect("the file");
-        assert!(text.contains(old), "no {old:?} in\n{text}");
-        fs::write(self.path(file), text.replace(old, new)).expect("the file");
+        files::edit(&self.path(file), old, new);
     }
 
     /// Takes messages over, as the receiver of `run` does.
@@ -118,22 +115,7 @@ impl Shop {
     /// The rows of a query, each cell as text; NULL is empty.
     #[track_caller]
     fn rows(&self, query: &str) -> Vec<Vec<String>> {
-        let connection = self.database();
-        let mut statement = connection.prepare(query).expect(query);
-        let width = statement.column_count();
-        let cell = |value: Value| match value {
-            Value::Null => String::new(),
-            Value::Integer(number) => number.to_string(),
-            Value::Real(number) => number.to_string(),
-            Value::Text(text) => text,
-            Value::Blob(bytes) => format!("{bytes:?}"),
-        };
-        let rows = statement
-            .query_map([], |row| {
-                (0..width).map(|at| Ok(cell(row.get(at)?))).collect()
-            })
-            .expect(query);
-        rows.collect::<Result<_, _>>().expect(query)
+        files::rows(&self.database(), query, "")
     }
 
     #[track_caller]

@@ -18,9 +18,8 @@ use std::path::PathBuf;
 use contactbridge::simulator::association_anywhere::{
     AssociationAnywhereSimulator, Customer, Node, Operation, Options, Profile,
 };
-use rusqlite::types::Value;
 
-use crate::support::{Binary, Ran};
+use crate::support::{Binary, Ran, files};
 
 /// A project with one bridge, `members`, from the starter that `init` writes.
 struct Shadow {
@@ -131,9 +130,7 @@ impl Shadow {
 
     #[track_caller]
     fn edit(&self, file: &str, old: &str, new: &str) {
-        let text = fs::read_to_string(self.path(file)).expect("the file");
-        assert!(text.contains(old), "no {old:?} in\n{text}");
-        fs::write(self.path(file), text.replace(old, new)).expect("the file");
+        files::edit(&self.path(file), old, new);
     }
 
     fn database(&self) -> rusqlite::Connection {
@@ -148,22 +145,7 @@ impl Shadow {
     /// The rows of a query, each cell as text; NULL is empty.
     #[track_caller]
     fn rows(&self, query: &str) -> Vec<Vec<String>> {
-        let connection = self.database();
-        let mut statement = connection.prepare(query).expect(query);
-        let width = statement.column_count();
-        let cell = |value: Value| match value {
-            Value::Null => String::new(),
-            Value::Integer(number) => number.to_string(),
-            Value::Real(number) => number.to_string(),
-            Value::Text(text) => text,
-            Value::Blob(bytes) => format!("{bytes:?}"),
-        };
-        let rows = statement
-            .query_map([], |row| {
-                (0..width).map(|at| Ok(cell(row.get(at)?))).collect()
-            })
-            .expect(query);
-        rows.collect::<Result<_, _>>().expect(query)
+        files::rows(&self.database(), query, "")
     }
 
     #[track_caller]

@@ -1,6 +1,7 @@
 //! What every module of this binary builds its scenes from.
 
 mod binary;
+pub mod files;
 mod foreign;
 mod http;
 mod project;

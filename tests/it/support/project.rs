@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contactbridge::simulator::contactlist::{ContactListSimulator, Options};
-use rusqlite::types::Value;
 
+use super::files;
 use super::servers::{Fresh, Server};
 use super::{Binary, Ran};
 
@@ -205,10 +205,7 @@ impl Project {
     /// Changes a file by replacing a text that must be there.
     #[track_caller]
     pub fn edit(&self, file: &str, old: &str, new: &str) {
-        let path = self.path(file);
-        let text = fs::read_to_string(&path).expect("the file");
-        assert!(text.contains(old), "no {old:?} in\n{text}");
-        fs::write(path, text.replace(old, new)).expect("the file");
+        files::edit(&self.path(file), old, new);
     }
 
     /// The clock of the customer's database, as its programs write times.
@@ -277,25 +274,7 @@ impl Project {
                 .map(|row| row.into_iter().map(cell).collect())
                 .collect();
         }
-        let connection = self.database();
-        let mut statement = connection.prepare(query).expect(query);
-        let width = statement.column_count();
-        let rows = statement
-            .query_map([], |row| {
-                (0..width)
-                    .map(|at| {
-                        Ok(match row.get::<_, Value>(at)? {
-                            Value::Null => "-".to_owned(),
-                            Value::Integer(number) => number.to_string(),
-                            Value::Real(number) => number.to_string(),
-                            Value::Text(text) => text,
-                            Value::Blob(bytes) => format!("{bytes:?}"),
-                        })
-                    })
-                    .collect()
-            })
-            .expect(query);
-        rows.collect::<Result<_, _>>().expect(query)
+        files::rows(&self.database(), query, "-")
     }
 
     /// The only cell of a query.
