@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::args::Global;
 use super::bridge::{Bridge, Purpose};
@@ -26,6 +26,9 @@ use crate::service::{Board, Keeper, Kept, Metrics, Standing, Tenure, Turns};
 
 /// How long the keepers have to end, all together, once they are told to: they cut off what takes longer themselves.
 const STOP_TIMEOUT: Duration = Duration::from_secs(19);
+/// Passes that this process makes at once. A pass mostly waits for others; but each has connections to its database, and two to
+/// a shared state, of which a server has a hundred by default.
+const PASSES_AT_ONCE: usize = 16;
 
 /// Stays until a signal.
 pub async fn run(global: &Global) -> Result<Exit> {
@@ -55,6 +58,7 @@ pub async fn run(global: &Global) -> Result<Exit> {
         enabled.iter().map(|bridge| standing(bridge)).collect(),
     ));
     let metrics = Arc::new(Metrics::default());
+    let places = Arc::new(Semaphore::new(PASSES_AT_ONCE));
     let (stop, stopped) = watch::channel(None);
     let mut desk = Desk::new();
     let mut threads = Vec::new();
@@ -75,6 +79,7 @@ pub async fn run(global: &Global) -> Result<Exit> {
             turns: Turns::new(bridge.schedule.clone(), bridge.remote.time_zone()),
             tenure,
             orders,
+            places: Arc::clone(&places),
             stop: stopped.clone(),
             board: Arc::clone(&board),
             metrics: Arc::clone(&metrics),
@@ -202,7 +207,10 @@ impl Thread {
                 let _end = end;
                 let local = tokio::task::LocalSet::new();
                 local.block_on(&runtime, async move {
+                    // It asks the state how the last pass ended: not all at once either. The places are never closed.
+                    let place = Arc::clone(&about.places).acquire_owned().await;
                     let keeper = Keeper::new(work, about);
+                    drop(place);
                     let begins = move || {
                         // Whoever waits for it may have gone.
                         let _ = begins.send(());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::{Either, pending};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::askers::{News, same, unwanted};
 use super::board::{Board, Phase};
@@ -43,6 +43,8 @@ pub struct Kept {
     pub tenure: Tenure,
     /// What it is told to do. Others on the same thread may have the sending end, to ask for a pass.
     pub orders: mpsc::UnboundedReceiver<Order>,
+    /// The places of all keepers of this process: each pass takes one, and so does the opening of a store for it.
+    pub places: Arc<Semaphore>,
     /// Turns to a signal when it is to end.
     pub stop: watch::Receiver<Option<Signal>>,
     /// Where it writes how it fares.
@@ -63,6 +65,8 @@ pub struct Keeper<W: Work> {
     retry_at: Duration,
     trouble: Option<Trouble>,
     waiting: VecDeque<Order>,
+    /// A place among the passes of this process, from before its store is opened to the end of the pass.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Why the store is not held.
@@ -79,6 +83,8 @@ enum Step {
     Turn,
     /// Nothing, for so long.
     Nap(Duration),
+    /// Nothing, until there is a place for a pass.
+    Queue,
     /// It ends.
     End,
 }
@@ -95,6 +101,7 @@ impl<W: Work> Keeper<W> {
             retry_at: Duration::ZERO,
             trouble: None,
             waiting: VecDeque::new(),
+            place: None,
             work,
             kept,
         };
@@ -121,8 +128,17 @@ impl<W: Work> Keeper<W> {
                     self.pass(options, askers).await;
                 }
                 Step::Turn => self.pass(RunOptions::default(), Vec::new()).await,
-                Step::Nap(nap) => self.nap(nap).await,
+                Step::Nap(nap) => {
+                    self.place = None;
+                    self.nap(nap).await;
+                    continue;
+                }
+                Step::Queue => {
+                    self.queue().await;
+                    continue;
+                }
             }
+            self.place = None;
         }
         self.end();
     }
@@ -134,14 +150,18 @@ impl<W: Work> Keeper<W> {
         while let Ok(order) = self.kept.orders.try_recv() {
             line_up(&mut self.waiting, order);
         }
-        if let Some((options, askers)) = self.next_asked().await {
-            return Step::Asked(options, askers);
+        if let Some(step) = self.next_asked().await {
+            return step;
         }
         let now = self.work.world().now();
         let next = self.kept.turns.next(self.last, now, self.chance);
         let mut nap = NAP;
         match next {
             Next::Now { turn, missed } => {
+                if !self.has_place() {
+                    self.show_next(None);
+                    return Step::Queue;
+                }
                 if self.is_ready_for_turn().await {
                     self.begin_turn(turn, missed);
                     return Step::Turn;
@@ -171,7 +191,7 @@ impl<W: Work> Keeper<W> {
     }
 
     /// Answers what was asked, up to the first pass; that one, with all that may share it.
-    async fn next_asked(&mut self) -> Option<(RunOptions, Vec<Reply>)> {
+    async fn next_asked(&mut self) -> Option<Step> {
         while let Some(order) = self.waiting.pop_front() {
             let (options, reply) = match order {
                 Order::Pass { options, reply } => (options, reply),
@@ -186,6 +206,19 @@ impl<W: Work> Keeper<W> {
             askers.retain(|asker| !*asker.stop.borrow());
             if was_asked_for && askers.is_empty() {
                 continue;
+            }
+            if !self.has_place() {
+                let asked = |reply| Order::Pass {
+                    options: options.clone(),
+                    reply,
+                };
+                if !was_asked_for {
+                    self.waiting.push_front(asked(None));
+                }
+                for asker in askers {
+                    self.waiting.push_front(asked(Some(asker)));
+                }
+                return Some(Step::Queue);
             }
             if self.take_store().await.is_err() {
                 for asker in askers {
@@ -205,7 +238,7 @@ impl<W: Work> Keeper<W> {
                     other => self.waiting.push_back(other),
                 }
             }
-            return Some((options, askers));
+            return Some(Step::Asked(options, askers));
         }
         None
     }
@@ -321,6 +354,26 @@ impl<W: Work> Keeper<W> {
                 });
                 Err(error)
             }
+        }
+    }
+
+    /// Whether there is a place for a pass, which is then taken.
+    fn has_place(&mut self) -> bool {
+        if self.place.is_none() {
+            self.place = Arc::clone(&self.kept.places).try_acquire_owned().ok();
+        }
+        self.place.is_some()
+    }
+
+    /// Waits for a place, and meanwhile for what is to be answered without one.
+    async fn queue(&mut self) {
+        let places = Arc::clone(&self.kept.places);
+        tokio::select! {
+            biased;
+            _ = self.kept.stop.wait_for(Option::is_some) => {}
+            Some(order) = self.kept.orders.recv() => line_up(&mut self.waiting, order),
+            // The places are never closed.
+            Ok(place) = places.acquire_owned() => self.place = Some(place),
         }
     }
 

@@ -181,6 +181,15 @@ fn start(schedule: Option<Schedule>, script: Script) -> Scene {
 }
 
 fn start_with(tenure: Tenure, schedule: Option<Schedule>, script: Script) -> Scene {
+    start_among(&Arc::new(Semaphore::new(1)), tenure, schedule, script)
+}
+
+fn start_among(
+    places: &Arc<Semaphore>,
+    tenure: Tenure,
+    schedule: Option<Schedule>,
+    script: Script,
+) -> Scene {
     let script = Rc::new(RefCell::new(script));
     let (orders, inbox) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(None);
@@ -197,6 +206,7 @@ fn start_with(tenure: Tenure, schedule: Option<Schedule>, script: Script) -> Sce
         turns: Turns::new(schedule, chrono_tz::UTC),
         tenure,
         orders: inbox,
+        places: Arc::clone(places),
         stop: stopped,
         board: Arc::clone(&board),
         metrics: Arc::clone(&metrics),
@@ -622,6 +632,47 @@ scene!(a_turn_that_another_machine_makes_is_left_to_it, async {
         seen,
         [(63, "open"), (63, "pass"), (64, "end"), (64, "close")]
     );
+});
+
+scene!(passes_wait_for_a_place_and_questions_do_not, async {
+    let script = || Script {
+        passes: [(10 * SECOND, None), (10 * SECOND, None)].into(),
+        ..Script::default()
+    };
+    let places = Arc::new(Semaphore::new(1));
+    let scenes = [(); 2].map(|()| start_among(&places, Tenure::PerPass, every(60), script()));
+    seconds(1).await;
+    assert_eq!(scenes[1].phase(), Phase::Waiting);
+    // Whoever asks the one that waits is answered at once, and who asks for a pass of it waits with it.
+    let (reply, held) = oneshot::channel();
+    scenes[1].orders.send(Order::Held(reply)).unwrap();
+    assert!(!held.await.unwrap());
+    let mut asker = scenes[1].ask(&[]);
+    seconds(5).await;
+    assert!(asker.news.try_recv().is_err());
+    seconds(15).await;
+    assert!(matches!(asker.news.recv().await, Some(Told::Begun)));
+    let [first, second] = scenes;
+    let mut seen = first.end().await;
+    seen.extend(second.end().await);
+    let at = |what: &str| -> Vec<u64> {
+        let found = seen.iter().filter(|(_, seen)| seen == what);
+        found.map(|(at, _)| *at).collect()
+    };
+    // The store of the second is not even opened before.
+    assert_eq!(at("open"), [0, 10]);
+    assert_eq!(at("pass"), [0, 10]);
+    assert_eq!(at("end"), [10, 20]);
+    assert_eq!(places.available_permits(), 1);
+});
+
+scene!(who_waits_for_a_place_ends_when_told_to, async {
+    let places = Arc::new(Semaphore::new(0));
+    let scene = start_among(&places, Tenure::Always, every(60), Script::default());
+    seconds(1).await;
+    let log = scene.end().await;
+    let seen: Vec<_> = log.iter().map(|(_, what)| what.as_str()).collect();
+    assert_eq!(seen, ["open", "close"]);
 });
 
 #[test]
