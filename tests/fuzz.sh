@@ -42,6 +42,7 @@ begin config_yaml src/config/starter/*.yaml
 begin email_key
 begin wall_time
 begin state_link
+begin state_record
 printf '<entityId>7</entityId><externalId>A-1</externalId><emailAddress>a@example.org</emailAddress><deleted>false</deleted><dateOfBirth>1980-02-29T00:00:00</dateOfBirth><addresses><Address><addressTypeID>1</addressTypeID><city>X</city></Address></addresses>' >fuzz/corpus/soap_record/one
 printf '{"customerID":2142,"firstName":"Ann","addresses":[{"city":"X"}]}' >fuzz/corpus/webhook_payload/one
 printf 'Ann.O+x@Bücher.example' >fuzz/corpus/email_key/one

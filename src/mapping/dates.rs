@@ -569,6 +569,21 @@ mod tests {
         }
 
         #[test]
+        fn h08_later_wall_times_are_later_instants_outside_of_gaps(
+            zone in 0..TZ_VARIANTS.len(), seconds in 631_152_000i64..2_145_916_800, by in 1i64..10_000,
+        ) {
+            let style = style(TZ_VARIANTS[zone]);
+            let walls = [seconds, seconds + by].map(|at| chrono::DateTime::from_timestamp(at, 0).unwrap().naive_utc());
+            let exist = walls.iter().all(|wall| TZ_VARIANTS[zone].from_local_datetime(wall).earliest().is_some());
+            let instants = walls.map(|wall| {
+                let text = wall.format("%Y-%m-%dT%H:%M:%S").to_string();
+                datetime_from_remote(&text, &style, true).unwrap().unwrap()
+            });
+            // The texts of instants sort as they do.
+            prop_assert!(!exist || instants[0] < instants[1], "{:?}", instants);
+        }
+
+        #[test]
         fn any_instant_of_a_column_settles_at_once(
             zone in 0..TZ_VARIANTS.len(), seconds in -60_000_000_000i64..250_000_000_000, nanos in 0u32..1_000_000_000,
         ) {

@@ -684,6 +684,18 @@ mod tests {
 
     proptest! {
         #[test]
+        fn sides_that_show_the_same_write_nothing_whatever_the_base(
+            value in 0u64..4, base in proptest::option::of((0u64..4, 0u64..4)), policy in 0usize..4, direction in 0usize..3, full: bool,
+        ) {
+            let policy = [ConflictPolicy::Local, ConflictPolicy::Remote, ConflictPolicy::Newest, ConflictPolicy::Review][policy];
+            let direction = [Direction::Both, Direction::Pull, Direction::Push][direction];
+            let circumstances = Circumstances { full, ..CALM };
+            let flow = |base| merge_field(rule(direction, policy), sight(value, Some(value), base), circumstances);
+            prop_assert!(matches!(flow(base), Flow::Keep | Flow::Agree), "{:?}", flow(base));
+            prop_assert_eq!(flow(Some((value, value))), Flow::Keep);
+        }
+
+        #[test]
         fn swapping_the_sides_swaps_the_flow(local in 0u64..4, remote in 0u64..4, base in proptest::option::of((0u64..4, 0u64..4)), policy in 0usize..4) {
             use ConflictPolicy::{Local, Newest, Remote, Review};
             let (here, there) = [(Local, Remote), (Remote, Local), (Newest, Newest), (Review, Review)][policy];

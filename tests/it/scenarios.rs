@@ -1,7 +1,7 @@
 //! The stories of `tests/scenarios`: each a folder of files that anybody can read, played with the real binary against the
 //! simulated CRM and a SQLite file. How one is written stands in `tests/scenarios/README.md`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,9 @@ type Record = BTreeMap<String, String>;
 
 /// The column by which a story names somebody.
 const WHO: &str = "who";
+
+/// The column by which an edit in the CRM was made so many minutes from now.
+const MINUTES: &str = "minutes";
 
 /// What `story.txt` says.
 #[derive(Default)]
@@ -75,7 +78,7 @@ fn table(path: &Path) -> Option<Vec<Record>> {
 fn set(person: &mut Person, column: &str, cell: &str) {
     let text = Some(cell.to_owned()).filter(|text| !text.is_empty());
     match column {
-        WHO => {}
+        WHO | MINUTES => {}
         "externalId" => person.external_id = text,
         "emailAddress" => person.email_address = text,
         "firstName" => person.first_name = text,
@@ -182,13 +185,16 @@ impl Play {
                 continue;
             };
             let person = self.project.crm.person(id).expect("the contact");
-            let differs = |column: &str, cell: &str| column != WHO && get(&person, column) != cell;
+            let differs = |column: &str, cell: &str| {
+                ![WHO, MINUTES].contains(&column) && get(&person, column) != cell
+            };
             if record.iter().any(|(column, cell)| differs(column, cell)) {
                 self.project.crm.edit(id, |person| {
                     for (column, cell) in record {
                         set(person, column, cell);
                     }
                 });
+                self.restamp(id, record);
             }
         }
         let how = if self.vanish {
@@ -201,6 +207,16 @@ impl Play {
                 assert!(self.project.crm.delete(*id, how), "{who}");
             }
         }
+    }
+
+    fn restamp(&self, id: i32, record: &Record) {
+        let Some(minutes) = record.get(MINUTES).filter(|cell| !cell.is_empty()) else {
+            return;
+        };
+        let by = chrono::Duration::minutes(minutes.parse().expect("minutes"));
+        self.project
+            .crm
+            .edit_unstamped(id, |person| person.last_update_date += by);
     }
 
     /// The users of the database make it look like this.
@@ -413,8 +429,39 @@ fn play(folder: &Path) {
     }
 }
 
-/// Plays every story whose folder begins with one of these letters.
-fn play_all(letters: &[&str]) {
+/// Every row of the tables: the name in the first cell of its line.
+fn rows_of_the_tables() -> BTreeSet<String> {
+    let tables = include_str!("../../docs/sync-semantics.md");
+    cells(tables).filter(|name| is_row(name)).collect()
+}
+
+/// The first cell of each line of the tables of a text.
+fn cells(text: &str) -> impl Iterator<Item = String> {
+    let cell = |line: &str| {
+        line.strip_prefix("| ")?
+            .split('|')
+            .next()
+            .map(str::to_owned)
+    };
+    text.lines()
+        .filter_map(cell)
+        .map(|cell| cell.trim().to_owned())
+}
+
+/// A capital and a number, such as F12.
+fn is_row(name: &str) -> bool {
+    let (letter, number) = name.split_at_checked(1).unwrap_or_default();
+    letter.chars().all(|letter| letter.is_ascii_uppercase()) && number.parse::<u32>().is_ok()
+}
+
+/// What the title of a story tells of: the names before the two spaces.
+fn rows_of(title: &str) -> Vec<String> {
+    let (names, _) = title.split_once("  ").unwrap_or_default();
+    names.split(", ").map(str::to_owned).collect()
+}
+
+/// The folders of the stories, in order.
+fn folders() -> Vec<PathBuf> {
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let mut folders: Vec<PathBuf> = fs::read_dir(scenarios)
         .expect("tests/scenarios")
@@ -422,10 +469,15 @@ fn play_all(letters: &[&str]) {
         .filter(|path| path.is_dir())
         .collect();
     folders.sort();
+    folders
+}
+
+/// Plays every story whose folder begins with one of these letters.
+fn play_all(letters: &[&str]) {
     let only = std::env::var("SCENARIO").ok();
     let mut failed = Vec::new();
     let mut played = 0;
-    for folder in folders {
+    for folder in folders() {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let wanted = letters.iter().any(|letter| name.starts_with(letter));
         if !wanted || only.as_ref().is_some_and(|only| !name.contains(only)) {
@@ -465,4 +517,35 @@ fn stories_of_newcomers() {
 #[test]
 fn stories_of_pushes_and_guards() {
     play_all(&["r", "g"]);
+}
+
+#[test]
+fn every_row_of_the_tables_has_a_story_or_a_test_of_another_kind() {
+    let rows = rows_of_the_tables();
+    assert!(rows.len() > 60, "{rows:?}");
+    let told: BTreeSet<String> = folders()
+        .iter()
+        .flat_map(|folder| rows_of(&Story::read(folder).title))
+        .collect();
+    let readme = include_str!("../scenarios/README.md");
+    for line in readme.lines().filter(|line| line.contains("| `")) {
+        let cells: Vec<&str> = line
+            .split('|')
+            .map(|cell| cell.trim_matches([' ', '`']))
+            .collect();
+        let [_, name, _, file, test, _] = cells[..] else {
+            continue;
+        };
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let source = fs::read_to_string(source).unwrap_or_else(|_| panic!("{name}: no {file}"));
+        assert!(source.contains(&format!("fn {test}(")), "{name}: no {test}");
+    }
+    let elsewhere: BTreeSet<String> = cells(readme)
+        .flat_map(|cell| cell.split(", ").map(str::to_owned).collect::<Vec<_>>())
+        .filter(|name| is_row(name))
+        .collect();
+    let both: BTreeSet<String> = told.union(&elsewhere).cloned().collect();
+    assert_eq!(rows, both, "the tables on the left");
+    let twice: Vec<_> = told.intersection(&elsewhere).collect();
+    assert!(twice.is_empty(), "told, and yet excused: {twice:?}");
 }

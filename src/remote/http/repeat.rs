@@ -155,3 +155,59 @@ pub(in crate::remote) fn rate_error(operation: &str, status: u16) -> Error {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, Utc};
+    use futures::future::BoxFuture;
+    use proptest::prelude::*;
+
+    /// All randomness is this byte.
+    struct Dice(u8);
+
+    impl Surroundings for Dice {
+        fn now(&self) -> DateTime<Utc> {
+            DateTime::UNIX_EPOCH
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn random(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+
+        fn pause(&self, _: Duration) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn tries_pauses_and_waits_are_bounded(
+            retries in 0u32..100, longest in 0u64..600, told_most in 0u64..600, dice: u8,
+            told in proptest::collection::vec(proptest::option::of(0u64..u64::from(u32::MAX)), 101),
+        ) {
+            let limits = RetryLimits {
+                retries,
+                wait_max: Duration::from_secs(longest),
+                retry_after_max: Duration::from_secs(told_most),
+                auth_attempts: 3,
+            };
+            let (mut pauses, mut tries, mut as_told) = (Pauses::default(), 0, Duration::ZERO);
+            for told in told {
+                let told = told.map(Duration::from_secs);
+                let Some(pause) = pauses.next(&Dice(dice), &limits, told) else { break };
+                tries += 1;
+                match told {
+                    Some(told) => as_told += told,
+                    None => prop_assert!(pause <= limits.wait_max, "{pause:?}"),
+                }
+            }
+            prop_assert!(tries <= retries, "{tries} of {retries}");
+            prop_assert!(as_told <= limits.retry_after_max, "{as_told:?}");
+        }
+    }
+}

@@ -76,6 +76,30 @@ fn order_by_unique_id_passes_over_what_comes_too_late() {
 }
 
 #[test]
+fn transactions_that_nobody_maps_are_passed_over() {
+    let shop = Shop::receiving();
+    shop.edit(
+        "bridge.yaml",
+        ", transaction: mappings/orce-transaction.yaml",
+        "",
+    );
+    shop.take(&seed(include_str!(
+        "../../data/data_sync/transaction_cre.json"
+    )));
+    shop.take(&[created(1, "7", "Quill")]);
+    let report = shop.sync(0);
+    assert_eq!(
+        (&report["pull"]["created"], &report["quarantined"]),
+        (&1.into(), &0.into()),
+        "{report:#}"
+    );
+    assert_eq!(shop.names(), [("7".into(), "Quill".into())]);
+    let status = shop.line("status --format json").exits(0).json();
+    assert_eq!(status[0]["queue"], 0, "{status:#}");
+    assert_eq!(shop.sync(0)["pull"]["read"], 0);
+}
+
+#[test]
 fn deletions_of_whatever_shape_mark_the_row_and_an_unknown_one_is_no_trouble() {
     let shop = Shop::receiving();
     let people: Vec<_> = (1..=20)

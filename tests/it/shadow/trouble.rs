@@ -90,6 +90,22 @@ fn a_queue_without_a_usable_number_is_applied_and_never_purged() {
 }
 
 #[test]
+fn a_purge_without_effect_is_tried_again_and_then_fails() {
+    let shadow = changed(Setup::people(30));
+    shadow.crm.switch("purge-answer=lie").expect("a quirk");
+    shadow.crm.clear_log();
+    fails(&shadow, "E-PURGE");
+    // The first, and three that were in vain because the queue still showed the same.
+    assert_eq!(shadow.crm.count(Operation::Purge), 4);
+    assert_eq!(shadow.of("0000001", "last_name"), "Changed");
+    assert!(shadow.crm.queue_len() > 0);
+    shadow.crm.switch("purge-answer=success").expect("a quirk");
+    shadow.sync(0);
+    shadow.assert_equal(&[]);
+    shadow.quiet();
+}
+
+#[test]
 fn wrong_credentials_end_with_five_and_change_nothing() {
     let shadow = changed(Setup::people(10));
     shadow.crm.switch("refuse-credentials").expect("a fault");
