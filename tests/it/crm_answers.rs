@@ -103,7 +103,7 @@ fn recovers(project: &Project, watermark: &str) {
 }
 
 #[test]
-fn an_answer_that_is_no_list_fails_the_run_and_changes_nothing() {
+pub fn an_answer_that_is_no_list_fails_the_run_and_changes_nothing() {
     let (project, watermark) = pending();
     let other = envelope(&format!(
         "<CaseList_RetrieveResponse xmlns=\"{NAMESPACE}\"/>"
@@ -220,7 +220,7 @@ fn an_answer_that_is_no_list_fails_the_run_and_changes_nothing() {
 }
 
 #[test]
-fn h11_pages_without_end_and_h03_pages_without_order_fail_the_run() {
+pub fn h11_pages_without_end_and_h03_pages_without_order_fail_the_run() {
     let project = plain(450).build();
     project.sync(0);
     let watermark = project.quiet_sync(0)["watermark"].clone();
@@ -252,7 +252,7 @@ fn h11_pages_without_end_and_h03_pages_without_order_fail_the_run() {
 }
 
 #[test]
-fn every_way_to_say_nothing_is_an_empty_list() {
+pub fn every_way_to_say_nothing_is_an_empty_list() {
     for empty in [EmptyList::Element, EmptyList::Absent, EmptyList::Fault] {
         let project = plain(0)
             .crm(|crm| crm.switches.quirks.empty_list = empty)
@@ -290,7 +290,7 @@ fn raw(bytes: Vec<u8>) -> String {
 }
 
 #[test]
-fn what_no_web_server_should_send_fails_the_run() {
+pub fn what_no_web_server_should_send_fails_the_run() {
     let project = plain(5)
         .limit("max_response: 64KiB")
         .limit("max_record: 32KiB")

@@ -54,7 +54,7 @@ fn waits(what: &str, elements: Option<String>, code: &str) {
 }
 
 #[test]
-fn h14_a_record_that_can_not_be_decoded_waits_alone() {
+pub fn h14_a_record_that_can_not_be_decoded_waits_alone() {
     let id = "<entityId>1011</entityId>";
     let long = "x".repeat(100_000);
     let many = format!("<lastName>{}</lastName>", "<![CDATA[y]]>".repeat(30_000));
@@ -98,7 +98,7 @@ fn h14_a_record_that_can_not_be_decoded_waits_alone() {
 }
 
 #[test]
-fn a_value_that_can_not_be_taken_waits_and_the_rest_of_its_record_flows() {
+pub fn a_value_that_can_not_be_taken_waits_and_the_rest_of_its_record_flows() {
     let id = "<entityId>1011</entityId>";
     for (what, inner, code) in [
         ("no date", "<dateOfBirth>soon</dateOfBirth>", "Q-DATE"),
@@ -139,7 +139,7 @@ fn a_value_that_can_not_be_taken_waits_and_the_rest_of_its_record_flows() {
 }
 
 #[test]
-fn h07_dates_at_the_edges_are_taken_as_they_are_meant() {
+pub fn h07_dates_at_the_edges_are_taken_as_they_are_meant() {
     let project = plain(10).build();
     let before = project.sync(0)["watermark"].as_str().unwrap().to_owned();
     let id = "<entityId>1011</entityId>";

@@ -1,10 +1,8 @@
 //! Every guard stops a run before anything is written, again and again, until its cause is gone or it is accepted.
 
-use std::fs;
-
 use contactbridge::simulator::contactlist::{ContactListSimulator, Deletion, Options, Person};
 
-use crate::support::Project;
+use crate::support::{Fresh, Project, store};
 use crate::two_way::{assert_equal_sides, newcomer, plain};
 
 /// Runs that must be stopped by this guard, twice, with nothing written on any side.
@@ -40,7 +38,7 @@ fn loaded(people: u32) -> Project {
 }
 
 #[test]
-fn g1_too_many_deletions_stop_a_run_on_either_side() {
+pub fn g1_too_many_deletions_stop_a_run_on_either_side() {
     let project = loaded(60);
     project.sql("DELETE FROM customers WHERE customer_no < 'M000020'");
     stopped(&project, "", "deletes");
@@ -60,7 +58,7 @@ fn g1_too_many_deletions_stop_a_run_on_either_side() {
 }
 
 #[test]
-fn g2_too_many_changes_stop_a_run_on_either_side() {
+pub fn g2_too_many_changes_stop_a_run_on_either_side() {
     let project = loaded(80);
     project.sql("UPDATE customers SET city = 'Moved'");
     stopped(&project, "", "changes");
@@ -78,7 +76,7 @@ fn g2_too_many_changes_stop_a_run_on_either_side() {
 }
 
 #[test]
-fn g3_an_emptied_crm_deletes_nobody_and_goes_on_when_it_is_back() {
+pub fn g3_an_emptied_crm_deletes_nobody_and_goes_on_when_it_is_back() {
     let project = loaded(60);
     let backup = project.crm.backup();
     let empty = ContactListSimulator::start(Options::default()).expect("an empty site");
@@ -92,7 +90,7 @@ fn g3_an_emptied_crm_deletes_nobody_and_goes_on_when_it_is_back() {
 }
 
 #[test]
-fn g3_what_is_accepted_still_meets_deletes() {
+pub fn g3_what_is_accepted_still_meets_deletes() {
     let project = loaded(60);
     for of in 0..40 {
         let id = project.contact(&format!("M{of:06}")).entity_id;
@@ -108,18 +106,18 @@ fn g3_what_is_accepted_still_meets_deletes() {
 }
 
 #[test]
-fn g3_an_emptied_table_deletes_nobody() {
+pub fn g3_an_emptied_table_deletes_nobody() {
     let project = loaded(60);
-    let copy = fs::read(project.path("customers.db")).expect("the database");
+    let copy = project.backup();
     project.sql("DELETE FROM customers");
     stopped(&project, "", "emptied");
     stopped(&project, "--accept emptied", "deletes");
-    fs::write(project.path("customers.db"), copy).expect("the database");
+    project.restore(copy);
     project.quiet_sync(0);
 }
 
 #[test]
-fn g4_another_site_behind_the_address_is_noticed() {
+pub fn g4_another_site_behind_the_address_is_noticed() {
     let project = loaded(30);
     let mut options = Options {
         people: 30,
@@ -149,22 +147,32 @@ fn g4_another_site_behind_the_address_is_noticed() {
 }
 
 #[test]
-fn g4_another_database_is_noticed() {
+pub fn g4_another_database_is_noticed() {
     let project = loaded(30);
-    project.edit("bridge.yaml", "sqlite:customers.db", "sqlite:other.db");
+    let empty = store::fresh();
+    let url = |fresh: &Option<Fresh>, file: &str| match fresh {
+        Some(fresh) => fresh.url(),
+        None => format!("sqlite:{file}"),
+    };
+    let (mine, other) = (url(&project.fresh, "customers.db"), url(&empty, "other.db"));
+    project.edit("bridge.yaml", &mine, &other);
     for _ in 0..2 {
         project.crm.clear_log();
         let ran = project.line("sync --format json").exits(4);
         assert_eq!(ran.json()["bridges"][0]["guard"], "site");
         assert_eq!(project.remote_writes(), 0);
         assert!(!project.path("other.db").exists());
+        if let Some(empty) = &empty {
+            let made = store::rows(empty, store::tables(Some(empty)), "-");
+            assert!(made.is_empty(), "{made:?}");
+        }
     }
-    project.edit("bridge.yaml", "sqlite:other.db", "sqlite:customers.db");
+    project.edit("bridge.yaml", &other, &mine);
     project.quiet_sync(0);
 }
 
 #[test]
-fn g5_h63_a_crm_restored_from_a_backup_is_noticed_and_filled_again() {
+pub fn g5_h63_a_crm_restored_from_a_backup_is_noticed_and_filled_again() {
     let project = loaded(30);
     let backup = project.crm.backup();
     for of in 0..20 {
@@ -189,9 +197,9 @@ fn g5_h63_a_crm_restored_from_a_backup_is_noticed_and_filled_again() {
 }
 
 #[test]
-fn g5_h64_a_database_restored_from_a_backup_is_noticed_and_filled_again() {
+pub fn g5_h64_a_database_restored_from_a_backup_is_noticed_and_filled_again() {
     let project = loaded(30);
-    let copy = fs::read(project.path("customers.db")).expect("the database");
+    let copy = project.backup();
     for (turn, first) in ["One", "Two", "Three"].into_iter().enumerate() {
         let id = project.contact(&format!("M{turn:06}")).entity_id;
         let renamed = |person: &mut Person| person.first_name = Some(first.into());
@@ -206,7 +214,7 @@ fn g5_h64_a_database_restored_from_a_backup_is_noticed_and_filled_again() {
     project.crm.insert(new);
     project.sync(0);
     let people = project.crm.people();
-    fs::write(project.path("customers.db"), copy).expect("the database");
+    project.restore(copy);
     stopped(&project, "", "rewound");
     accepted(&project, "--accept rewound");
     assert_equal_sides(&project);

@@ -15,5 +15,5 @@ mod kill;
 mod plain;
 mod runs;
 mod send_sample;
-mod state;
+pub mod state;
 mod waiting;

@@ -40,7 +40,7 @@ fn as_message(posted: &Posted) -> Message {
 }
 
 #[test]
-fn what_was_received_is_not_sent_back() {
+pub fn what_was_received_is_not_sent_back() {
     let shop = Peer::new("");
     shop.take(&[created(1, "7", "Quill"), created(2, "8", "Teal")]);
     shop.take(&seed(include_str!(
@@ -55,7 +55,7 @@ fn what_was_received_is_not_sent_back() {
 }
 
 #[test]
-fn edits_of_both_sides_meet_in_one_record() {
+pub fn edits_of_both_sides_meet_in_one_record() {
     let shop = Peer::new("");
     shop.take(&[created(1, "7", "Quill")]);
     shop.sync(0);
@@ -87,7 +87,7 @@ fn edits_of_both_sides_meet_in_one_record() {
 }
 
 #[test]
-fn a_conflict_waits_for_a_person_and_is_sent_only_then() {
+pub fn a_conflict_waits_for_a_person_and_is_sent_only_then() {
     for (side, name) in [("local", "Sedge"), ("remote", "Reed")] {
         let shop = Peer::new("");
         shop.take(&[created(1, "7", "Quill")]);
@@ -114,7 +114,7 @@ fn a_conflict_waits_for_a_person_and_is_sent_only_then() {
 }
 
 #[test]
-fn policies_settle_conflicts_and_keep_the_losing_value() {
+pub fn policies_settle_conflicts_and_keep_the_losing_value() {
     for (policy, name, sent) in [("local", "Sedge", 1), ("remote", "Reed", 0)] {
         let shop = Peer::new(&format!("    conflicts: {policy}\n"));
         shop.take(&[created(1, "7", "Quill")]);
@@ -134,7 +134,7 @@ fn policies_settle_conflicts_and_keep_the_losing_value() {
 }
 
 #[test]
-fn an_edit_wins_against_a_deletion_on_either_side() {
+pub fn an_edit_wins_against_a_deletion_on_either_side() {
     let shop = Peer::new("");
     shop.take(&[created(1, "7", "Quill"), created(2, "8", "Teal")]);
     shop.sync(0);
@@ -172,7 +172,7 @@ fn exchange(one: &Peer, other: &Peer) -> usize {
 }
 
 #[test]
-fn two_instances_that_send_to_each_other_end_up_the_same() {
+pub fn two_instances_that_send_to_each_other_end_up_the_same() {
     let (one, other) = (
         Peer::new("    conflicts: remote\n"),
         Peer::new("    conflicts: local\n"),
@@ -181,7 +181,7 @@ fn two_instances_that_send_to_each_other_end_up_the_same() {
     other.sync(0);
     let person = |n: u32, name: &str| {
         format!(
-            "INSERT INTO customers (customer_no, last_name, is_prospect) VALUES ('{n}', '{name}', 1);"
+            "INSERT INTO customers (customer_no, last_name, is_prospect) VALUES ('{n}', '{name}', '1');"
         )
     };
     for n in 1..=20 {

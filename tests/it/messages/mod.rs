@@ -8,10 +8,10 @@
 //!
 //! Messages are handed over by the same keeper that `run` uses, so that each `sync` finds just what a test wants it to find.
 
-mod both;
+pub mod both;
 mod stay;
-mod take;
-mod tell;
+pub mod take;
+pub mod tell;
 mod third;
 
 use std::fs;
@@ -24,12 +24,14 @@ use contactbridge::state::{self, StateKey, StateLimits, StateLocation};
 use contactbridge::sync::Keeper;
 use serde_json::json;
 
-use crate::support::{Binary, Ran, files};
+use crate::support::{Binary, Fresh, Ran, files, store};
 
 /// A project with one bridge, `shop`, from the mappings that `init` writes.
 struct Shop {
     directory: tempfile::TempDir,
     binary: Binary,
+    /// Its database, where that is not a SQLite file.
+    fresh: Option<Fresh>,
 }
 
 const RECEIVE: &str =
@@ -43,12 +45,18 @@ impl Shop {
             .with("ORCE_CLIENT_SECRET", "s")
             .with("SEND_SECRET", "s");
         binary.line("init --kind data-sync").exits(0);
+        let fresh = store::fresh();
+        let database = store::url(fresh.as_ref());
         let config = format!(
-            "state: state\nbridges:\n  shop:\n    remote:\n      kind: data-sync\n{remote}    database: sqlite:customers.db\n    mapping: \
+            "state: state\nbridges:\n  shop:\n    remote:\n      kind: data-sync\n{remote}    database: \"{database}\"\n    mapping: \
              {{ customer: mappings/orce-customer.yaml, transaction: mappings/orce-transaction.yaml }}\n{bridge}    limits:\n      free_disk: 0\n"
         );
         fs::write(directory.path().join("bridge.yaml"), config).expect("a file");
-        Self { directory, binary }
+        Self {
+            directory,
+            binary,
+            fresh,
+        }
     }
 
     fn receiving() -> Self {
@@ -109,13 +117,19 @@ impl Shop {
 
     #[track_caller]
     fn sql(&self, statement: &str) {
-        self.database().execute_batch(statement).expect(statement);
+        match &self.fresh {
+            Some(fresh) => fresh.run(statement),
+            None => self.database().execute_batch(statement).expect(statement),
+        }
     }
 
     /// The rows of a query, each cell as text; NULL is empty.
     #[track_caller]
     fn rows(&self, query: &str) -> Vec<Vec<String>> {
-        files::rows(&self.database(), query, "")
+        match &self.fresh {
+            Some(fresh) => store::rows(fresh, query, ""),
+            None => files::rows(&self.database(), query, ""),
+        }
     }
 
     #[track_caller]

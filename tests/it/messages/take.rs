@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn the_vendors_own_examples_become_rows() {
+pub fn the_vendors_own_examples_become_rows() {
     let shop = Shop::receiving();
     let mut messages = seed(include_str!("../../data/data_sync/sample.json"));
     messages.extend(seed(include_str!(
@@ -42,7 +42,7 @@ fn the_vendors_own_examples_become_rows() {
 }
 
 #[test]
-fn h54_the_newest_message_stands_and_a_repetition_changes_nothing() {
+pub fn h54_the_newest_message_stands_and_a_repetition_changes_nothing() {
     let shop = Shop::receiving();
     let first = created(1, "7", "Quill");
     shop.take(&[first.clone(), changed(2, "7", "Reed")]);
@@ -61,7 +61,7 @@ fn h54_the_newest_message_stands_and_a_repetition_changes_nothing() {
 }
 
 #[test]
-fn order_by_unique_id_passes_over_what_comes_too_late() {
+pub fn order_by_unique_id_passes_over_what_comes_too_late() {
     let receive = format!("{RECEIVE}        order: unique-id\n");
     let shop = Shop::new(&receive, "");
     shop.take(&[changed(10, "7", "Reed"), created(9, "7", "Quill")]);
@@ -100,7 +100,7 @@ fn transactions_that_nobody_maps_are_passed_over() {
 }
 
 #[test]
-fn deletions_of_whatever_shape_mark_the_row_and_an_unknown_one_is_no_trouble() {
+pub fn deletions_of_whatever_shape_mark_the_row_and_an_unknown_one_is_no_trouble() {
     let shop = Shop::receiving();
     let people: Vec<_> = (1..=20)
         .map(|n| created(n, &n.to_string(), "Quill"))
@@ -120,7 +120,7 @@ fn deletions_of_whatever_shape_mark_the_row_and_an_unknown_one_is_no_trouble() {
 }
 
 #[test]
-fn a_merge_whose_survivor_reuses_an_id_keeps_its_row() {
+pub fn a_merge_whose_survivor_reuses_an_id_keeps_its_row() {
     let shop = Shop::receiving();
     shop.take(&[created(1, "1", "Quill"), created(2, "2", "Quill")]);
     shop.sync(0);
@@ -139,7 +139,7 @@ fn a_merge_whose_survivor_reuses_an_id_keeps_its_row() {
 }
 
 #[test]
-fn names_that_are_left_out_say_nothing_and_null_is_empty() {
+pub fn names_that_are_left_out_say_nothing_and_null_is_empty() {
     let shop = Shop::receiving();
     shop.take(&[created(1, "7", "Quill")]);
     shop.sync(0);
@@ -175,7 +175,7 @@ fn names_that_are_left_out_say_nothing_and_null_is_empty() {
 }
 
 #[test]
-fn h56_junk_is_held_shown_and_tried_again() {
+pub fn h56_junk_is_held_shown_and_tried_again() {
     let shop = Shop::receiving();
     shop.take(&[
         created(1, "7", "Quill"),
@@ -217,7 +217,7 @@ fn h56_junk_is_held_shown_and_tried_again() {
 }
 
 #[test]
-fn a_value_that_cannot_be_read_waits_and_is_repaired_by_retry() {
+pub fn a_value_that_cannot_be_read_waits_and_is_repaired_by_retry() {
     let shop = Shop::receiving();
     let mut payload = customer("7", "Quill");
     payload["entityInformation"]["individual"]["personalSummary"] =
@@ -244,7 +244,7 @@ fn a_value_that_cannot_be_read_waits_and_is_repaired_by_retry() {
 }
 
 #[test]
-fn a_row_that_the_database_refuses_is_repaired_by_retry() {
+pub fn a_row_that_the_database_refuses_is_repaired_by_retry() {
     let shop = Shop::receiving();
     shop.take(&[created(1, "7", "Quill")]);
     shop.sync(0);
@@ -269,7 +269,7 @@ fn a_row_that_the_database_refuses_is_repaired_by_retry() {
 }
 
 #[test]
-fn transactions_wait_under_ids_of_their_own() {
+pub fn transactions_wait_under_ids_of_their_own() {
     let shop = Shop::receiving();
     let sale = json!({"retailTransactionId": "T1", "customerId": "7", "businessDate": "soon", "lineItems": []});
     shop.take(&[
@@ -299,7 +299,7 @@ fn transactions_wait_under_ids_of_their_own() {
 }
 
 #[test]
-fn deletions_beyond_the_limit_are_kept_until_they_are_accepted() {
+pub fn deletions_beyond_the_limit_are_kept_until_they_are_accepted() {
     let shop = Shop::receiving();
     let people: Vec<_> = (1..=40)
         .map(|n| created(n, &n.to_string(), "Quill"))
@@ -319,7 +319,7 @@ fn deletions_beyond_the_limit_are_kept_until_they_are_accepted() {
 }
 
 #[test]
-fn plan_tells_what_has_arrived_and_leaves_it_there() {
+pub fn plan_tells_what_has_arrived_and_leaves_it_there() {
     let shop = Shop::receiving();
     shop.take(&[created(1, "7", "Quill")]);
     for _ in 0..2 {
@@ -333,7 +333,7 @@ fn plan_tells_what_has_arrived_and_leaves_it_there() {
 }
 
 #[test]
-fn a_lost_state_is_rebuilt_from_the_database_and_what_was_taken_over_stays() {
+pub fn a_lost_state_is_rebuilt_from_the_database_and_what_was_taken_over_stays() {
     let shop = Shop::receiving();
     shop.take(&[created(1, "7", "Quill")]);
     shop.sync(0);

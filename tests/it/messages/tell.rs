@@ -27,15 +27,13 @@ impl Teller {
 
     /// Rows of customers with these numbers.
     fn people(&self, numbers: std::ops::RangeInclusive<u32>) {
-        let connection = self.database();
-        for number in numbers {
-            connection
-                .execute(
-                    "INSERT INTO customers (customer_no, last_name, is_prospect) VALUES (?1, 'Quill', 0)",
-                    [number.to_string()],
-                )
-                .expect("a row");
-        }
+        let rows: Vec<String> = numbers
+            .map(|number| format!("('{number}', 'Quill', '0')"))
+            .collect();
+        self.sql(&format!(
+            "INSERT INTO customers (customer_no, last_name, is_prospect) VALUES {}",
+            rows.join(", ")
+        ));
     }
 
     /// What was posted since the last call, as action and customer.
@@ -67,7 +65,7 @@ fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn rows_are_told_once_and_again_only_when_they_change() {
+pub fn rows_are_told_once_and_again_only_when_they_change() {
     let shop = Teller::new("");
     assert_eq!(shop.sync(0)["push"]["read"], 0);
     shop.people(1..=2);
@@ -111,7 +109,7 @@ fn rows_are_told_once_and_again_only_when_they_change() {
 }
 
 #[test]
-fn the_first_answer_that_is_not_200_ends_the_run_and_keeps_its_place() {
+pub fn the_first_answer_that_is_not_200_ends_the_run_and_keeps_its_place() {
     for status in [201, 204, 302, 401, 500, 0] {
         let shop = Teller::new("");
         shop.sync(0);
@@ -144,7 +142,7 @@ fn the_first_answer_that_is_not_200_ends_the_run_and_keeps_its_place() {
 }
 
 #[test]
-fn a_deletion_withdraws_what_was_not_sent_and_is_told() {
+pub fn a_deletion_withdraws_what_was_not_sent_and_is_told() {
     let shop = Teller::new("");
     shop.sync(0);
     shop.people(1..=15);
@@ -164,7 +162,7 @@ fn a_deletion_withdraws_what_was_not_sent_and_is_told() {
 }
 
 #[test]
-fn marked_rows_are_deletions_too_and_come_back_as_new_ones() {
+pub fn marked_rows_are_deletions_too_and_come_back_as_new_ones() {
     let shop = Teller::new("");
     shop.sync(0);
     shop.people(1..=3);
@@ -179,7 +177,7 @@ fn marked_rows_are_deletions_too_and_come_back_as_new_ones() {
 }
 
 #[test]
-fn a_row_without_an_identity_is_held_and_one_that_changes_it_is_told_as_another() {
+pub fn a_row_without_an_identity_is_held_and_one_that_changes_it_is_told_as_another() {
     let shop = Teller::new("");
     shop.sync(0);
     shop.sql("INSERT INTO customers (last_name) VALUES ('Quill'); INSERT INTO customers (customer_no, last_name) VALUES ('1', 'Reed'), ('1', 'Teal')");
@@ -212,7 +210,7 @@ fn a_row_without_an_identity_is_held_and_one_that_changes_it_is_told_as_another(
 }
 
 #[test]
-fn a_transaction_is_told_with_its_lines_and_a_changed_line_tells_it_again() {
+pub fn a_transaction_is_told_with_its_lines_and_a_changed_line_tells_it_again() {
     let shop = Teller::new("");
     shop.sync(0);
     shop.sql(
@@ -269,7 +267,7 @@ fn a_transaction_is_told_with_its_lines_and_a_changed_line_tells_it_again() {
 }
 
 #[test]
-fn nothing_is_queued_while_the_bridge_is_not_enabled() {
+pub fn nothing_is_queued_while_the_bridge_is_not_enabled() {
     let shop = Teller::new("    enabled: false\n");
     shop.line("sync").exits(0);
     shop.line("sync shop").exits(0);
@@ -294,7 +292,7 @@ fn nothing_is_queued_while_the_bridge_is_not_enabled() {
 }
 
 #[test]
-fn deletions_beyond_the_limit_are_not_queued() {
+pub fn deletions_beyond_the_limit_are_not_queued() {
     let shop = Teller::new("");
     shop.sync(0);
     shop.people(1..=60);
@@ -308,7 +306,7 @@ fn deletions_beyond_the_limit_are_not_queued() {
 }
 
 #[test]
-fn a_lost_state_tells_everything_anew_and_with_rising_numbers() {
+pub fn a_lost_state_tells_everything_anew_and_with_rising_numbers() {
     let shop = Teller::new("");
     shop.sync(0);
     shop.people(1..=3);
@@ -327,7 +325,7 @@ fn a_lost_state_tells_everything_anew_and_with_rising_numbers() {
 }
 
 #[test]
-fn killed_anywhere_nothing_is_lost_and_only_the_message_in_flight_comes_twice() {
+pub fn killed_anywhere_nothing_is_lost_and_only_the_message_in_flight_comes_twice() {
     let points = [
         "C0",
         "M.before",

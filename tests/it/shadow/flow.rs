@@ -7,7 +7,7 @@ use contactbridge::simulator::association_anywhere::{
 use super::Setup;
 
 #[test]
-fn a_first_fill_makes_everybody_a_row_and_the_second_run_asks_one_question() {
+pub fn a_first_fill_makes_everybody_a_row_and_the_second_run_asks_one_question() {
     let shadow = Setup::people(600)
         .crm(|options| options.queued = false)
         .build();
@@ -37,7 +37,7 @@ fn a_first_fill_makes_everybody_a_row_and_the_second_run_asks_one_question() {
 }
 
 #[test]
-fn awkward_customers_arrive_or_are_held_and_hold_nobody_up() {
+pub fn awkward_customers_arrive_or_are_held_and_hold_nobody_up() {
     let shadow = Setup::people(400)
         .crm(|options| options.profile = Profile::Awkward)
         .state("sqlite:state")
@@ -58,7 +58,7 @@ fn awkward_customers_arrive_or_are_held_and_hold_nobody_up() {
 }
 
 #[test]
-fn reasons_choose_the_sections_and_leave_the_others_alone() {
+pub fn reasons_choose_the_sections_and_leave_the_others_alone() {
     let shadow = Setup::people(60).build();
     shadow.sync(0);
     // What nobody asks for stays, even where it drifted.
@@ -103,7 +103,7 @@ fn reasons_choose_the_sections_and_leave_the_others_alone() {
 }
 
 #[test]
-fn parts_that_vanish_are_taken_away_and_the_others_stay_where_they_are() {
+pub fn parts_that_vanish_are_taken_away_and_the_others_stay_where_they_are() {
     let shadow = Setup::people(20).build();
     shadow.sync(0);
     let id = "0000002";
@@ -137,7 +137,7 @@ fn parts_that_vanish_are_taken_away_and_the_others_stay_where_they_are() {
 }
 
 #[test]
-fn a_purged_customer_is_marked_and_comes_back_to_its_row() {
+pub fn a_purged_customer_is_marked_and_comes_back_to_its_row() {
     let shadow = Setup::people(30).build();
     shadow.sync(0);
     let (id, key) = ("0000003", shadow.of("0000003", "id"));
@@ -165,7 +165,7 @@ fn a_purged_customer_is_marked_and_comes_back_to_its_row() {
 }
 
 #[test]
-fn without_a_mark_in_the_mapping_the_row_goes_with_its_children() {
+pub fn without_a_mark_in_the_mapping_the_row_goes_with_its_children() {
     let shadow = Setup::people(30).build();
     let mapping = "mappings/association-anywhere.yaml";
     shadow.edit(mapping, "  deleted: deleted_at", "  # deleted: deleted_at");
@@ -184,7 +184,7 @@ fn without_a_mark_in_the_mapping_the_row_goes_with_its_children() {
 }
 
 #[test]
-fn h53_with_the_plain_queue_who_is_left_out_twice_is_deleted() {
+pub fn h53_with_the_plain_queue_who_is_left_out_twice_is_deleted() {
     let shadow = Setup::people(40)
         .crm(|options| options.queue = QueueServices::Both)
         .remote("reasons: false")
@@ -210,7 +210,7 @@ fn h53_with_the_plain_queue_who_is_left_out_twice_is_deleted() {
 }
 
 #[test]
-fn h53_with_reasons_who_is_left_out_is_held_and_asked_for_again() {
+pub fn h53_with_reasons_who_is_left_out_is_held_and_asked_for_again() {
     let shadow = Setup::people(40).build();
     shadow.sync(0);
     shadow
@@ -236,7 +236,7 @@ fn h53_with_reasons_who_is_left_out_is_held_and_asked_for_again() {
 }
 
 #[test]
-fn h50_a_change_between_details_and_purge_is_not_lost() {
+pub fn h50_a_change_between_details_and_purge_is_not_lost() {
     let habits = [
         (Coalescing::Each, "processed", true),
         (Coalescing::Each, "processed", false),
@@ -279,7 +279,7 @@ fn h50_a_change_between_details_and_purge_is_not_lost() {
 }
 
 #[test]
-fn a_changed_mapping_reads_all_linked_customers_again() {
+pub fn a_changed_mapping_reads_all_linked_customers_again() {
     let shadow = Setup::people(120).build();
     shadow.sync(0);
     shadow.sql("ALTER TABLE customers ADD COLUMN nickname TEXT");
@@ -301,7 +301,7 @@ fn a_changed_mapping_reads_all_linked_customers_again() {
 }
 
 #[test]
-fn enqueue_makes_a_request_for_each_id_and_the_other_ways_back_are_refused() {
+pub fn enqueue_makes_a_request_for_each_id_and_the_other_ways_back_are_refused() {
     let shadow = Setup::people(10).build();
     shadow.sync(0);
     shadow.crm.clear_log();

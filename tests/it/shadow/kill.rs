@@ -48,7 +48,7 @@ fn live(shadow: &Shadow, round: u32, dice: &mut Dice) {
 }
 
 #[test]
-fn h51_a_kill_at_each_checkpoint_of_a_queue_loses_nothing() {
+pub fn h51_a_kill_at_each_checkpoint_of_a_queue_loses_nothing() {
     for purge in ["processed", "journalled"] {
         let shadow = Setup::people(30)
             .limit("max_deletes: 100")
@@ -88,7 +88,7 @@ fn h51_a_kill_at_each_checkpoint_of_a_queue_loses_nothing() {
 }
 
 #[test]
-fn a_fill_that_died_goes_on_without_reading_again_what_was_done() {
+pub fn a_fill_that_died_goes_on_without_reading_again_what_was_done() {
     for purge in ["processed", "journalled"] {
         let shadow = Setup::people(4_500)
             .remote(&format!("purge: {purge}"))
@@ -109,7 +109,7 @@ fn a_fill_that_died_goes_on_without_reading_again_what_was_done() {
 }
 
 #[test]
-fn h51_fifty_kills_at_random_moments_lose_nothing_and_make_nothing_twice() {
+pub fn h51_fifty_kills_at_random_moments_lose_nothing_and_make_nothing_twice() {
     let shadow = Setup::people(150)
         .limit("max_deletes: 1000")
         .limit("max_changes: 1000")

@@ -6,10 +6,10 @@
 //! - `kill`: runs that die, at random and at each checkpoint
 //! - `service`: under `contactbridge run`
 
-mod flow;
-mod kill;
+pub mod flow;
+pub mod kill;
 mod service;
-mod trouble;
+pub mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,13 +19,15 @@ use contactbridge::simulator::association_anywhere::{
     AssociationAnywhereSimulator, Customer, Node, Operation, Options, Profile,
 };
 
-use crate::support::{Binary, Ran, files};
+use crate::support::{Binary, Fresh, Ran, files, store};
 
 /// A project with one bridge, `members`, from the starter that `init` writes.
 struct Shadow {
     directory: tempfile::TempDir,
     binary: Binary,
     crm: AssociationAnywhereSimulator,
+    /// Its database, where that is not a SQLite file.
+    fresh: Option<Fresh>,
 }
 
 /// How a shadow is set up.
@@ -78,17 +80,19 @@ impl Setup {
             .with("AA_VENDOR", &login.0)
             .with("AA_PASSWORD", &login.1);
         binary.line("init --kind association-anywhere").exits(0);
+        let fresh = store::fresh();
         let lines = |spaces: usize, lines: &[String]| -> String {
             let line = |line: &String| format!("{:spaces$}{line}\n", "");
             lines.iter().map(line).collect()
         };
         let config = format!(
             "state: {}\nbridges:\n  members:\n    remote:\n      kind: association-anywhere\n      base: {}\n      username: ${{AA_VENDOR}}\n      \
-             password: ${{AA_PASSWORD}}\n{}    database: sqlite:customers.db\n    mapping: mappings/association-anywhere.yaml\n    limits:\n      \
+             password: ${{AA_PASSWORD}}\n{}    database: \"{}\"\n    mapping: mappings/association-anywhere.yaml\n    limits:\n      \
              requests_per_second: unlimited\n      retry_wait_max: 10ms\n      free_disk: 0\n{}",
             self.state.unwrap_or("state"),
             crm.base(),
             lines(6, &self.remote),
+            store::url(fresh.as_ref()),
             lines(6, &self.limits),
         );
         fs::write(directory.path().join("bridge.yaml"), config).expect("a file");
@@ -96,6 +100,7 @@ impl Setup {
             directory,
             binary,
             crm,
+            fresh,
         }
     }
 }
@@ -139,13 +144,19 @@ impl Shadow {
 
     #[track_caller]
     fn sql(&self, statement: &str) {
-        self.database().execute_batch(statement).expect(statement);
+        match &self.fresh {
+            Some(fresh) => fresh.run(statement),
+            None => self.database().execute_batch(statement).expect(statement),
+        }
     }
 
     /// The rows of a query, each cell as text; NULL is empty.
     #[track_caller]
     fn rows(&self, query: &str) -> Vec<Vec<String>> {
-        files::rows(&self.database(), query, "")
+        match &self.fresh {
+            Some(fresh) => store::rows(fresh, query, ""),
+            None => files::rows(&self.database(), query, ""),
+        }
     }
 
     #[track_caller]
@@ -164,10 +175,10 @@ impl Shadow {
     }
 
     fn dump(&self) -> Vec<String> {
-        let tables = self.rows("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+        let tables = self.rows(store::tables(self.fresh.as_ref()));
         let mut all = Vec::new();
         for table in tables.concat() {
-            for row in self.rows(&format!("SELECT * FROM \"{table}\" ORDER BY 1, 2")) {
+            for row in self.rows(&format!("SELECT * FROM {table} ORDER BY 1, 2")) {
                 all.push(format!("{table}: {row:?}"));
             }
         }
@@ -206,17 +217,22 @@ impl Shadow {
             }
         }
         let columns = COLUMNS.join(", ");
+        let mut parts: BTreeMap<&str, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+        for (table, fields) in CHILDREN {
+            let fields = fields.map(|(column, _)| column).join(", ");
+            let by_key = parts.entry(table).or_default();
+            for mut part in self.rows(&format!("SELECT customer_id, {fields} FROM {table}")) {
+                let key = part.remove(0);
+                by_key.entry(key).or_default().push(part.join("|"));
+            }
+        }
         let mut found = BTreeMap::new();
         for mut row in self.rows(&format!(
             "SELECT cust_id, id, {columns} FROM customers WHERE deleted_at IS NULL"
         )) {
             let (id, key) = (row.remove(0), row.remove(0));
-            for (table, fields) in CHILDREN {
-                let fields = fields.map(|(column, _)| column).join(", ");
-                let parts = self.rows(&format!(
-                    "SELECT {fields} FROM {table} WHERE customer_id = {key}"
-                ));
-                row.push(told(parts.into_iter().map(|part| part.join("|")).collect()));
+            for (table, _) in CHILDREN {
+                row.push(told(parts[table].get(&key).cloned().unwrap_or_default()));
             }
             if !except.contains(&id.as_str()) {
                 assert!(found.insert(id.clone(), row).is_none(), "{id} has two rows");

@@ -4,7 +4,7 @@ use super::Setup;
 use crate::support::{Service, eventually};
 
 #[test]
-fn the_queue_is_followed_at_the_turns_of_a_schedule() {
+pub fn the_queue_is_followed_at_the_turns_of_a_schedule() {
     let shadow = Setup::people(50)
         .state("state\nhttp:\n  listen: 127.0.0.1:0")
         .build();

@@ -22,7 +22,7 @@ fn fails(shadow: &Shadow, code: &str) {
 }
 
 #[test]
-fn h52_whatever_fails_nothing_is_lost_and_the_next_run_converges() {
+pub fn h52_whatever_fails_nothing_is_lost_and_the_next_run_converges() {
     for fault in [
         "html@GET_QUEUE_CUSTS_W_REASONS_XML",
         "empty-body@GET_QUEUE_CUSTS_W_REASONS_XML",
@@ -64,7 +64,7 @@ fn h52_whatever_fails_nothing_is_lost_and_the_next_run_converges() {
 }
 
 #[test]
-fn a_queue_without_a_usable_number_is_applied_and_never_purged() {
+pub fn a_queue_without_a_usable_number_is_applied_and_never_purged() {
     for number in [
         MaxQueueNum::Missing,
         MaxQueueNum::Empty,
@@ -106,7 +106,7 @@ fn a_purge_without_effect_is_tried_again_and_then_fails() {
 }
 
 #[test]
-fn wrong_credentials_end_with_five_and_change_nothing() {
+pub fn wrong_credentials_end_with_five_and_change_nothing() {
     let shadow = changed(Setup::people(10));
     shadow.crm.switch("refuse-credentials").expect("a fault");
     fails(&shadow, "E-AUTH");
@@ -115,7 +115,7 @@ fn wrong_credentials_end_with_five_and_change_nothing() {
 }
 
 #[test]
-fn one_poisoned_customer_holds_nothing_up_and_is_repaired_by_retry() {
+pub fn one_poisoned_customer_holds_nothing_up_and_is_repaired_by_retry() {
     for mode in [
         "error",
         "page",
@@ -165,7 +165,7 @@ fn one_poisoned_customer_holds_nothing_up_and_is_repaired_by_retry() {
 }
 
 #[test]
-fn a_service_that_answers_for_nobody_poisons_nobody() {
+pub fn a_service_that_answers_for_nobody_poisons_nobody() {
     let shadow = changed(Setup::people(30).limit("retries: 0"));
     for id in ["0000001", "0000002", "0000003"] {
         shadow
@@ -189,7 +189,7 @@ fn a_service_that_answers_for_nobody_poisons_nobody() {
 }
 
 #[test]
-fn guards_stop_before_anything_is_written_or_purged() {
+pub fn guards_stop_before_anything_is_written_or_purged() {
     let shadow = Setup::people(100).limit("max_changes: 60").build();
     shadow.sync(0);
     for id in shadow.crm.ids().into_iter().take(20) {
@@ -216,7 +216,7 @@ fn guards_stop_before_anything_is_written_or_purged() {
 }
 
 #[test]
-fn a_spike_is_worked_off_in_parts_and_weighed_where_it_might_be_too_much() {
+pub fn a_spike_is_worked_off_in_parts_and_weighed_where_it_might_be_too_much() {
     let shadow = Setup::people(4_500).limit("max_changes: 100").build();
     assert_eq!(shadow.sync(0)["pull"]["created"], 4_500);
     // Everybody is queued again, and hardly anybody changed.
@@ -246,7 +246,7 @@ fn a_spike_is_worked_off_in_parts_and_weighed_where_it_might_be_too_much() {
 }
 
 #[test]
-fn h60_a_lost_state_is_noticed_and_linked_again_without_making_anybody_twice() {
+pub fn h60_a_lost_state_is_noticed_and_linked_again_without_making_anybody_twice() {
     let shadow = Setup::people(80).build();
     shadow.sync(0);
     std::fs::remove_dir_all(shadow.path("state")).expect("the state");
@@ -269,7 +269,7 @@ fn h60_a_lost_state_is_noticed_and_linked_again_without_making_anybody_twice() {
 }
 
 #[test]
-fn a_wrong_label_of_the_character_set_is_overruled() {
+pub fn a_wrong_label_of_the_character_set_is_overruled() {
     let shadow = Setup::people(40)
         .remote("charset: windows-1252")
         .crm(|options| {

@@ -9,6 +9,7 @@ mod quiet;
 #[path = "../../servers/fresh.rs"]
 mod servers;
 mod service;
+pub mod store;
 
 pub use binary::{Binary, Ran};
 pub use foreign::{ForeignCrm, ForeignIssuer, metrics_of_other_make, zeep};

@@ -9,6 +9,7 @@ use contactbridge::simulator::contactlist::{ContactListSimulator, Options};
 
 use super::files;
 use super::servers::{Fresh, Server};
+use super::store::{self, fresh};
 use super::{Binary, Ran};
 
 /// A mapping small enough to reason about: an External ID and an e-mail to match by, a name, a date, a flag.
@@ -131,6 +132,7 @@ impl Setup {
     /// Makes the directory and starts the CRM.
     pub fn build(self) -> Project {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let database = self.database.or_else(fresh);
         let crm = ContactListSimulator::start(self.options.clone()).expect("a CRM on loopback");
         let indent = |spaces: usize, lines: &[String]| -> String {
             lines
@@ -143,7 +145,7 @@ impl Setup {
              site_id: {site}\n      username: ${{CRM_USERNAME}}\n      password: ${{CRM_PASSWORD}}\n      time_zone: {zone}\n{remote}    \
              database: \"{database}\"\n    mapping: mappings/contactlist.yaml\n{keys}    limits:\n{limits}",
             state = self.state,
-            database = match (&self.address, &self.database) {
+            database = match (&self.address, &database) {
                 (Some(address), _) => address.clone(),
                 (None, Some(fresh)) => fresh.url(),
                 (None, None) => "sqlite:customers.db".to_owned(),
@@ -169,7 +171,7 @@ impl Setup {
             directory,
             binary,
             crm,
-            fresh: self.database,
+            fresh: database,
         }
     }
 }
@@ -210,25 +212,12 @@ impl Project {
 
     /// The clock of the customer's database, as its programs write times.
     pub fn now(&self) -> &'static str {
-        match self.fresh.as_ref().map(|fresh| fresh.server) {
-            None => "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
-            Some(Server::Postgres) => "clock_timestamp()",
-            Some(Server::MySql) => "UTC_TIMESTAMP(6)",
-        }
+        store::now(self.fresh.as_ref())
     }
 
     /// The names of all tables.
     pub fn tables(&self) -> Vec<String> {
-        self.rows(match self.fresh.as_ref().map(|fresh| fresh.server) {
-            None => "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
-            Some(Server::Postgres) => {
-                "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1"
-            }
-            Some(Server::MySql) => {
-                "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() ORDER BY 1"
-            }
-        })
-        .concat()
+        self.rows(store::tables(self.fresh.as_ref())).concat()
     }
 
     /// A connection to the customer's SQLite file, as another program would open it.
@@ -241,40 +230,38 @@ impl Project {
         connection
     }
 
+    /// A copy of the customer's database.
+    pub fn backup(&self) -> Vec<u8> {
+        match &self.fresh {
+            Some(fresh) => fresh.backup().into_bytes(),
+            None => fs::read(self.path("customers.db")).expect("the database"),
+        }
+    }
+
+    /// The customer's database as it was when this copy was made.
+    pub fn restore(&self, backup: Vec<u8>) {
+        match &self.fresh {
+            Some(fresh) => fresh.restore(&String::from_utf8(backup).expect("SQL")),
+            None => fs::write(self.path("customers.db"), backup).expect("the database"),
+        }
+    }
+
     /// Runs a statement in the customer's database; how many rows it changed.
     #[track_caller]
     pub fn sql(&self, statement: &str) -> usize {
-        if let Some(fresh) = &self.fresh {
-            let counts = ["UPDATE", "DELETE", "INSERT"]
-                .iter()
-                .any(|word| statement.trim_start().starts_with(word));
-            if !counts {
-                fresh.run(statement);
-                return 0;
-            }
-            let rows = fresh.rows(&match fresh.server {
-                Server::Postgres => {
-                    format!("WITH done AS ({statement} RETURNING 1) SELECT count(*) FROM done")
-                }
-                Server::MySql => format!("{statement}; SELECT ROW_COUNT()"),
-            });
-            let count = rows.concat().pop().flatten().expect("a count");
-            return count.parse().expect("a count");
+        match &self.fresh {
+            Some(fresh) => store::changed(fresh, statement),
+            None => self.database().execute(statement, []).expect(statement),
         }
-        self.database().execute(statement, []).expect(statement)
     }
 
     /// The rows of a query, each cell as text; NULL is `-`.
     #[track_caller]
     pub fn rows(&self, query: &str) -> Vec<Vec<String>> {
-        if let Some(fresh) = &self.fresh {
-            let cell = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
-            let rows = fresh.rows(query).into_iter();
-            return rows
-                .map(|row| row.into_iter().map(cell).collect())
-                .collect();
+        match &self.fresh {
+            Some(fresh) => store::rows(fresh, query, "-"),
+            None => files::rows(&self.database(), query, "-"),
         }
-        files::rows(&self.database(), query, "-")
     }
 
     /// The only cell of a query.

@@ -45,7 +45,7 @@ fn waiting(project: &Project, what: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn f5_conflicts_remote_lets_the_crm_win_and_keeps_the_loser() {
+pub fn f5_conflicts_remote_lets_the_crm_win_and_keeps_the_loser() {
     let project = in_conflict(plain(3).key("conflicts: remote"));
     let report = project.sync(0);
     assert_eq!(report["conflicts"], 2, "{report:#}");
@@ -65,7 +65,7 @@ fn f5_conflicts_remote_lets_the_crm_win_and_keeps_the_loser() {
 }
 
 #[test]
-fn f6_conflicts_local_lets_the_database_win() {
+pub fn f6_conflicts_local_lets_the_database_win() {
     let project = in_conflict(plain(3).key("conflicts: local"));
     let report = project.sync(0);
     assert_eq!(report["conflicts"], 2, "{report:#}");
@@ -84,13 +84,14 @@ fn restamp(project: &Project, no: &str, at: DateTime<Utc>) {
 }
 
 #[test]
-fn f7_conflicts_newest_lets_the_later_record_win_by_its_own_time() {
+pub fn f7_conflicts_newest_lets_the_later_record_win_by_its_own_time() {
     for changes in ["journal", "{ column: updated_at }"] {
         let project = in_conflict(plain(3).mapping(&mapping(changes, false, false)));
         if changes != "journal" {
-            project.sql(
-                "UPDATE customers SET updated_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE first_name = 'Local'",
-            );
+            let now = project.now();
+            project.sql(&format!(
+                "UPDATE customers SET updated_at = {now} WHERE first_name = 'Local'"
+            ));
         }
         // Five minutes to either side are more than the tolerance, and less than the overlap.
         restamp(&project, "M000000", Utc::now() - Duration::minutes(5));
@@ -105,7 +106,7 @@ fn f7_conflicts_newest_lets_the_later_record_win_by_its_own_time() {
 }
 
 #[test]
-fn f8_newest_asks_a_person_when_a_time_is_missing_or_too_near() {
+pub fn f8_newest_asks_a_person_when_a_time_is_missing_or_too_near() {
     for changes in ["scan", "journal"] {
         let project = in_conflict(plain(3).mapping(&mapping(changes, false, false)));
         let report = project.sync(3);
@@ -115,7 +116,7 @@ fn f8_newest_asks_a_person_when_a_time_is_missing_or_too_near() {
 }
 
 #[test]
-fn f8_conflicts_review_holds_the_field_alone_and_a_person_decides() {
+pub fn f8_conflicts_review_holds_the_field_alone_and_a_person_decides() {
     let project = in_conflict(plain(3).key("conflicts: review"));
     let report = project.sync(3);
     assert_eq!(report["conflicts"], 2, "{report:#}");
@@ -151,7 +152,7 @@ fn f8_conflicts_review_holds_the_field_alone_and_a_person_decides() {
 }
 
 #[test]
-fn a_fields_own_policy_overrules_the_bridges() {
+pub fn a_fields_own_policy_overrules_the_bridges() {
     let text = mapping("scan", false, false).replace(
         "remote: firstName }",
         "remote: firstName, conflicts: local }",
@@ -163,7 +164,7 @@ fn a_fields_own_policy_overrules_the_bridges() {
 }
 
 #[test]
-fn p7_deletes_review_asks_and_ignore_leaves_alone() {
+pub fn p7_deletes_review_asks_and_ignore_leaves_alone() {
     let delete = |project: &Project| {
         project.sync(0);
         let id = project.contact("M000000").entity_id;

@@ -93,7 +93,7 @@ pub fn sync_through(project: &Project, point: &str) -> u32 {
 }
 
 #[test]
-fn every_checkpoint_of_the_engine_is_tried() {
+pub fn every_checkpoint_of_the_engine_is_tried() {
     let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sync");
     let mut named = std::collections::BTreeSet::new();
     for file in std::fs::read_dir(sources).expect("the engine's sources") {
@@ -108,7 +108,7 @@ fn every_checkpoint_of_the_engine_is_tried() {
 }
 
 #[test]
-fn a_kill_at_any_checkpoint_makes_nothing_twice_and_loses_nothing() {
+pub fn a_kill_at_any_checkpoint_makes_nothing_twice_and_loses_nothing() {
     let mut never = Vec::new();
     for point in CHECKPOINTS {
         let project = plain(10).build();
@@ -125,7 +125,7 @@ fn a_kill_at_any_checkpoint_makes_nothing_twice_and_loses_nothing() {
 }
 
 #[test]
-fn a_kill_in_every_visit_of_a_whole_run_is_survived() {
+pub fn a_kill_in_every_visit_of_a_whole_run_is_survived() {
     // Each run dies one step later than the one before it, whatever the step.
     let project = plain(10).build();
     project.sync(0);
@@ -136,7 +136,7 @@ fn a_kill_in_every_visit_of_a_whole_run_is_survived() {
 }
 
 #[test]
-fn what_a_killed_run_wrote_into_a_row_is_not_taken_for_an_edit_of_it() {
+pub fn what_a_killed_run_wrote_into_a_row_is_not_taken_for_an_edit_of_it() {
     let project = plain(10).build();
     project.sync(0);
     let id = project.contact("M000000").entity_id;
@@ -163,7 +163,7 @@ fn what_a_killed_run_wrote_into_a_row_is_not_taken_for_an_edit_of_it() {
 }
 
 #[test]
-fn a_kill_while_recovering_is_survived() {
+pub fn a_kill_while_recovering_is_survived() {
     let project = plain(10).build();
     project.sync(0);
     work(&project);
@@ -182,7 +182,7 @@ fn a_kill_while_recovering_is_survived() {
 }
 
 #[test]
-fn a_first_load_that_is_killed_goes_on_where_it_was() {
+pub fn a_first_load_that_is_killed_goes_on_where_it_was() {
     for point in ["L.before", "L.after", "C8.behind", "C0", "C9.state"] {
         let project = plain(450).limit("rows_per_transaction: 100").build();
         let crash = project
@@ -197,7 +197,7 @@ fn a_first_load_that_is_killed_goes_on_where_it_was() {
 }
 
 #[test]
-fn h20_a_lost_answer_to_a_create_makes_no_second_contact() {
+pub fn h20_a_lost_answer_to_a_create_makes_no_second_contact() {
     for fault in [
         Fault::LoseAnswer,
         Fault::LoseRequest,
@@ -227,7 +227,7 @@ fn h20_a_lost_answer_to_a_create_makes_no_second_contact() {
 }
 
 #[test]
-fn h22_elements_that_vanish_without_a_word_are_sent_again() {
+pub fn h22_elements_that_vanish_without_a_word_are_sent_again() {
     let project = plain(10)
         .crm(|crm| crm.switches.quirks.drop_elements = 0.3)
         .build();
@@ -242,7 +242,7 @@ fn h22_elements_that_vanish_without_a_word_are_sent_again() {
 }
 
 #[test]
-fn h23_one_poisoned_element_does_not_keep_the_others_back() {
+pub fn h23_one_poisoned_element_does_not_keep_the_others_back() {
     let project = plain(40).build();
     project.sync(0);
     project

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contactbridge::simulator::contactlist::{Operation, Soap, SoapVersions};
 
 use super::oracle;
-use crate::support::{Project, Setup};
+use crate::support::{Project, Server, Setup, store};
 
 /// What stands in the database: the row of each contact by its CRM id, as the oracle words it, and its children.
 #[track_caller]
@@ -14,7 +14,16 @@ fn compare(project: &Project) {
     let people: Vec<_> = project.crm.people();
     let living: Vec<_> = people.iter().filter(|person| !person.deleted).collect();
     let columns: Vec<String> = oracle::row(living[0], zone).into_keys().collect();
-    let query = format!("SELECT id, {} FROM customers", columns.join(", "));
+    let fresh = project.fresh.as_ref();
+    let selected: Vec<String> = columns
+        .iter()
+        .map(|name| match name.as_str() {
+            "opted_in" => store::flag(fresh, name),
+            "crm_created_at" | "crm_updated_at" => store::instant(fresh, name),
+            _ => name.clone(),
+        })
+        .collect();
+    let query = format!("SELECT id, {} FROM customers", selected.join(", "));
     let place = columns.iter().position(|name| name == "crm_id").unwrap() + 1;
     let rows: BTreeMap<String, Vec<String>> = project
         .rows(&query)
@@ -45,7 +54,14 @@ fn compare(project: &Project) {
     for person in living {
         let row = &rows[&person.entity_id.to_string()];
         let found: oracle::Row = columns.iter().cloned().zip(row[1..].to_vec()).collect();
-        assert_eq!(found, oracle::row(person, zone), "{}", person.entity_id);
+        let mut wanted = oracle::row(person, zone);
+        if store::server() == Some(Server::MySql) {
+            // Its client shows somebody named NULL as nobody.
+            for cell in wanted.values_mut().filter(|cell| *cell == "NULL") {
+                *cell = "-".into();
+            }
+        }
+        assert_eq!(found, wanted, "{}", person.entity_id);
         assert_eq!(
             addresses.remove(&row[0]).unwrap_or_default(),
             oracle::addresses(person),
@@ -63,7 +79,7 @@ fn compare(project: &Project) {
 }
 
 #[test]
-fn thousands_of_awkward_people_arrive_equal_and_the_second_run_writes_nothing() {
+pub fn thousands_of_awkward_people_arrive_equal_and_the_second_run_writes_nothing() {
     let project = Setup::default()
         .people(2_200)
         .mapping(&oracle::mapping())
@@ -82,7 +98,7 @@ fn thousands_of_awkward_people_arrive_equal_and_the_second_run_writes_nothing() 
 }
 
 #[test]
-fn soap_1_1_and_a_site_token_serve_as_well() {
+pub fn soap_1_1_and_a_site_token_serve_as_well() {
     let project = Setup::default()
         .people(150)
         .crm(|crm| crm.soap = SoapVersions::Only(Soap::V11))

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{assert_equal_sides, newcomer, plain};
-use crate::support::Project;
+use crate::support::{Project, store};
 
 #[track_caller]
 fn waiting(project: &Project, what: &str) -> Vec<Value> {
@@ -22,7 +22,7 @@ fn ambiguous() -> (Project, [i32; 2]) {
     let project = plain(3).build();
     project.sync(0);
     project.sql(
-        "INSERT INTO customers (email, first_name, last_name, opted_in) VALUES ('twin@example.org', 'Ann', 'Desk', 0)",
+        "INSERT INTO customers (email, first_name, last_name, opted_in) VALUES ('twin@example.org', 'Ann', 'Desk', '0')",
     );
     let ids = ["Ann", "Bea"].map(|first| {
         project
@@ -38,7 +38,7 @@ fn ambiguous() -> (Project, [i32; 2]) {
 }
 
 #[test]
-fn c3_what_matches_not_one_to_one_is_linked_or_separated_by_a_person() {
+pub fn c3_what_matches_not_one_to_one_is_linked_or_separated_by_a_person() {
     let (project, [ann, bea]) = ambiguous();
     let row = waiting(&project, "review")
         .into_iter()
@@ -76,7 +76,7 @@ fn c3_what_matches_not_one_to_one_is_linked_or_separated_by_a_person() {
 }
 
 #[test]
-fn an_unknown_review_and_a_decision_that_does_not_fit_exit_2() {
+pub fn an_unknown_review_and_a_decision_that_does_not_fit_exit_2() {
     let (project, _) = ambiguous();
     project
         .line("review resolve members:ffffffffffffffff --separate")
@@ -92,10 +92,10 @@ fn an_unknown_review_and_a_decision_that_does_not_fit_exit_2() {
 }
 
 #[test]
-fn h26_a_row_without_identity_waits_and_leaves_quarantine_when_it_gets_one() {
+pub fn h26_a_row_without_identity_waits_and_leaves_quarantine_when_it_gets_one() {
     let project = plain(3).build();
     project.sync(0);
-    project.sql("INSERT INTO customers (first_name, opted_in) VALUES ('Nobody', 0)");
+    project.sql("INSERT INTO customers (first_name, opted_in) VALUES ('Nobody', '0')");
     let report = project.sync(3);
     assert_eq!(report["quarantined"], 1, "{report:#}");
     project.quiet_sync(3);
@@ -123,12 +123,12 @@ fn h26_a_row_without_identity_waits_and_leaves_quarantine_when_it_gets_one() {
 }
 
 #[test]
-fn h43_of_two_new_rows_with_one_address_the_second_waits() {
+pub fn h43_of_two_new_rows_with_one_address_the_second_waits() {
     let project = plain(3).build();
     project.sync(0);
     for first in ["One", "Two"] {
         project.sql(&format!(
-            "INSERT INTO customers (email, first_name, opted_in) VALUES ('same@example.org', '{first}', 0)"
+            "INSERT INTO customers (email, first_name, opted_in) VALUES ('same@example.org', '{first}', '0')"
         ));
     }
     let report = project.sync(3);
@@ -148,9 +148,13 @@ fn h43_of_two_new_rows_with_one_address_the_second_waits() {
 }
 
 #[test]
-fn a_value_that_does_not_fit_waits_and_the_other_fields_flow() {
+pub fn a_value_that_does_not_fit_waits_and_the_other_fields_flow() {
     let project = plain(3).build();
     project.sync(0);
+    // A server's own column of dates would not take it; a customer's may be one of texts.
+    if let Some(server) = store::server() {
+        project.sql(&store::loosen(server, "customers", "born_on"));
+    }
     project.sql(
         "UPDATE customers SET born_on = 'soon', last_name = 'Flows' WHERE customer_no = 'M000001'",
     );
@@ -170,7 +174,7 @@ fn a_value_that_does_not_fit_waits_and_the_other_fields_flow() {
 }
 
 #[test]
-fn h27_a_new_address_for_a_contact_that_only_its_address_names_is_held() {
+pub fn h27_a_new_address_for_a_contact_that_only_its_address_names_is_held() {
     let project = plain(3).build();
     let id = project
         .crm

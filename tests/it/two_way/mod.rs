@@ -1,19 +1,19 @@
 //! Records flow through the real binary, both ways, and then nothing moves any more.
 
-mod conflicts;
+pub mod conflicts;
 pub mod crash;
-mod first_load;
-mod held;
+pub mod first_load;
+pub mod held;
 pub mod night;
-mod one_way;
+pub mod one_way;
 mod oracle;
-mod quirks;
+pub mod quirks;
 pub mod relink;
-mod survival;
+pub mod survival;
 
 use contactbridge::simulator::contactlist::Person;
 
-use crate::support::{Project, Server, Setup};
+use crate::support::{Project, Setup, store};
 
 /// Nine columns, with everything about the table left open: how edits are found, what names a row, what deletes one.
 pub fn mapping(changes: &str, natural_key: bool, soft_delete: bool) -> String {
@@ -84,10 +84,8 @@ pub fn rows(project: &Project) -> Vec<Vec<String>> {
     } else {
         ""
     };
-    let mut columns = COLUMNS.join(", ");
-    if matches!(&project.fresh, Some(fresh) if fresh.server == Server::Postgres) {
-        columns = columns.replace("opted_in", "opted_in::int");
-    }
+    let flag = store::flag(project.fresh.as_ref(), "opted_in");
+    let columns = COLUMNS.join(", ").replace("opted_in", &flag);
     let mut all = project.rows(&format!("SELECT {columns} FROM customers{live}"));
     all.sort();
     all

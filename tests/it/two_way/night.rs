@@ -169,31 +169,31 @@ pub fn one_night(setup: Setup, changes: &str, natural_key: bool, soft_delete: bo
 }
 
 #[test]
-fn one_night_by_scan_with_generated_keys_ends_equal() {
+pub fn one_night_by_scan_with_generated_keys_ends_equal() {
     one_night(plain(260), "scan", false, false);
 }
 
 #[test]
-fn one_night_by_scan_with_natural_keys_and_marks_ends_equal() {
+pub fn one_night_by_scan_with_natural_keys_and_marks_ends_equal() {
     one_night(plain(260), "scan", true, true);
 }
 
 #[test]
-fn one_night_by_journal_with_generated_keys_and_marks_ends_equal() {
+pub fn one_night_by_journal_with_generated_keys_and_marks_ends_equal() {
     one_night(plain(260), "journal", false, true);
 }
 
 #[test]
-fn one_night_by_journal_with_natural_keys_ends_equal() {
+pub fn one_night_by_journal_with_natural_keys_ends_equal() {
     one_night(plain(260), "journal", true, false);
 }
 
 #[test]
-fn one_night_by_column_with_generated_keys_ends_equal() {
+pub fn one_night_by_column_with_generated_keys_ends_equal() {
     one_night(plain(260), "{ column: updated_at }", false, false);
 }
 
 #[test]
-fn one_night_by_column_with_natural_keys_and_marks_ends_equal() {
+pub fn one_night_by_column_with_natural_keys_and_marks_ends_equal() {
     one_night(plain(260), "{ column: updated_at }", true, true);
 }

@@ -18,7 +18,7 @@ fn first_name(project: &Project, no: &str) -> String {
 }
 
 #[test]
-fn f9_a_bridge_that_pulls_never_writes_the_crm_and_the_crm_wins() {
+pub fn f9_a_bridge_that_pulls_never_writes_the_crm_and_the_crm_wins() {
     let project = plain(20).key("direction: pull").build();
     project.sync(0);
     edit(&project, "M000001", |person| {
@@ -44,13 +44,13 @@ fn f9_a_bridge_that_pulls_never_writes_the_crm_and_the_crm_wins() {
 }
 
 #[test]
-fn f10_a_bridge_that_pushes_never_takes_from_the_crm_and_the_database_wins() {
+pub fn f10_a_bridge_that_pushes_never_takes_from_the_crm_and_the_database_wins() {
     let project = plain(0).key("direction: push").build();
     // The first run makes the table.
     project.sync(0);
     for of in 0..20 {
         project.sql(&format!(
-            "INSERT INTO customers (customer_no, email, first_name, last_name, opted_in) VALUES ('P-{of}', 'p{of}@example.org', 'Desk', 'Born', 1)"
+            "INSERT INTO customers (customer_no, email, first_name, last_name, opted_in) VALUES ('P-{of}', 'p{of}@example.org', 'Desk', 'Born', '1')"
         ));
     }
     let report = project.sync(0);
@@ -77,7 +77,7 @@ fn f10_a_bridge_that_pushes_never_takes_from_the_crm_and_the_database_wins() {
 }
 
 #[test]
-fn a_field_that_flows_one_way_alone_is_never_written_the_other_way() {
+pub fn a_field_that_flows_one_way_alone_is_never_written_the_other_way() {
     let text = mapping("scan", false, false)
         .replace(
             "remote: firstName }",
@@ -101,7 +101,7 @@ fn a_field_that_flows_one_way_alone_is_never_written_the_other_way() {
 }
 
 #[test]
-fn generate_gives_new_rows_an_identity_and_each_is_made_once() {
+pub fn generate_gives_new_rows_an_identity_and_each_is_made_once() {
     let text = mapping("journal", false, false).replace(
         "remote: externalId, match: true }",
         "remote: externalId, match: true, generate: uuid }",
@@ -110,7 +110,7 @@ fn generate_gives_new_rows_an_identity_and_each_is_made_once() {
     project.sync(0);
     for of in 0..8 {
         project.sql(&format!(
-            "INSERT INTO customers (first_name, opted_in) VALUES ('Nobody {of}', 0)"
+            "INSERT INTO customers (first_name, opted_in) VALUES ('Nobody {of}', '0')"
         ));
     }
     for point in ["reserved", "C5", "send"] {

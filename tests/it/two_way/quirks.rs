@@ -14,7 +14,7 @@ use crate::support::Project;
 type Habit = (&'static str, fn(&mut Quirks));
 
 #[test]
-fn a_night_ends_equal_whatever_the_habits_of_the_service() {
+pub fn a_night_ends_equal_whatever_the_habits_of_the_service() {
     let habits: Vec<Habit> = vec![
         ("order by id", |quirks| quirks.order = Order::Id),
         ("exclusive bound", |quirks| quirks.exclusive_bound = true),
@@ -74,7 +74,7 @@ fn a_night_ends_equal_whatever_the_habits_of_the_service() {
 }
 
 #[test]
-fn h01_pages_that_begin_at_whole_hundreds_alone_are_read_all_the_same() {
+pub fn h01_pages_that_begin_at_whole_hundreds_alone_are_read_all_the_same() {
     for order in [Order::Stamp, Order::Id] {
         let project = plain(430)
             .crm(|crm| {
@@ -108,7 +108,7 @@ fn pushed(mangle: Mangle, name: &str) -> (Project, String) {
 }
 
 #[test]
-fn h29_a_value_that_the_service_reshapes_neither_flows_back_nor_for_ever() {
+pub fn h29_a_value_that_the_service_reshapes_neither_flows_back_nor_for_ever() {
     for (mangle, name, shown) in [
         (Mangle::Truncate(8), "A very long last name", "A very l"),
         (Mangle::Trim, "  Spaced  ", "Spaced"),
@@ -133,7 +133,7 @@ fn h29_a_value_that_the_service_reshapes_neither_flows_back_nor_for_ever() {
 }
 
 #[test]
-fn h22_a_value_that_the_service_ignores_is_held_after_three_times() {
+pub fn h22_a_value_that_the_service_ignores_is_held_after_three_times() {
     let project = plain(10)
         .crm(|crm| {
             crm.switches.quirks.mangled = vec![("lastName".into(), Mangle::Ignore)];

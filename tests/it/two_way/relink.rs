@@ -28,7 +28,7 @@ pub fn lost(setup: Setup) -> Project {
 }
 
 #[test]
-fn h60_a_relink_makes_nothing_wherever_it_is_killed() {
+pub fn h60_a_relink_makes_nothing_wherever_it_is_killed() {
     for point in ["C0", "L.before", "L.after", "C8", "C9.state", "C9.database"] {
         let project = lost(plain(60));
         let (people, table) = (project.crm.people(), rows(&project));
@@ -57,7 +57,7 @@ fn h60_a_relink_makes_nothing_wherever_it_is_killed() {
 }
 
 #[test]
-fn h60_edits_around_a_relink_are_a_first_meeting_and_nothing_is_made_twice() {
+pub fn h60_edits_around_a_relink_are_a_first_meeting_and_nothing_is_made_twice() {
     let project = lost(plain(60).key("conflicts: remote"));
     let before = (contacts(&project).len(), rows(&project).len());
     let edit = |no: &str, change: fn(&mut Person)| {
@@ -87,7 +87,7 @@ fn h60_edits_around_a_relink_are_a_first_meeting_and_nothing_is_made_twice() {
 }
 
 #[test]
-fn a_first_meeting_of_two_full_sides_links_fills_asks_and_deletes_nothing() {
+pub fn a_first_meeting_of_two_full_sides_links_fills_asks_and_deletes_nothing() {
     let project = plain(60).build();
     project.sync(0);
     // The same table under another bridge's eyes: nothing of ours beside it.

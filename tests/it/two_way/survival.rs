@@ -34,7 +34,7 @@ fn rest(mut person: Person) -> Person {
 }
 
 #[test]
-fn what_is_not_mapped_survives_a_push() {
+pub fn what_is_not_mapped_survives_a_push() {
     for (missing, arrays, empty) in [
         (MissingString::Keeps, Arrays::Replace, EmptyString::Kept),
         (MissingString::Clears, Arrays::Replace, EmptyString::Kept),

@@ -1,13 +1,18 @@
 //! The real binary with a customer database on a server: PostgreSQL and MariaDB, each test on a database of its own.
+//!
+//! - `every`: scenarios that stand elsewhere, played on both servers
+//! - `relay`: a wire that can be cut
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+mod every;
+mod relay;
+
+use std::sync::atomic::Ordering;
 
 use crate::support::{Project, Server, Setup};
 use crate::two_way::crash::{assert_done, sync_through, work};
 use crate::two_way::night::one_night;
+pub use relay::Relay;
+
 use crate::two_way::{assert_equal_sides, contacts, mapping, plain, relink, rows};
 
 /// Runs each scenario on both servers; where one does not run, there is nothing to try (and `CI=true` fails).
@@ -196,7 +201,7 @@ fn triggers_come_and_go_by_hand(server: Server) {
 
 /// Makes a user with exactly what docs/operations.md grants, and the tables that an administrator makes for it.
 fn restricted(server: Server, setup: Setup, user: &str) -> Setup {
-    let documented = include_str!("../../docs/operations.md");
+    let documented = include_str!("../../../docs/operations.md");
     let part = match server {
         Server::Postgres => "```sql\n-- PostgreSQL\n",
         Server::MySql => "```sql\n-- MySQL and MariaDB\n",
@@ -264,81 +269,6 @@ fn h68_a_user_with_the_granted_rights_alone_can_do_a_nights_work(server: Server)
         Server::MySql => format!("DROP USER {user}@'%'"),
     };
     project.fresh.as_ref().expect("a server").run(&drop);
-}
-
-/// Passes a connection on, until it is cut.
-pub struct Relay {
-    pub port: u16,
-    pub open: Arc<AtomicBool>,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-    /// Bytes from the client after which the wire is cut by itself.
-    pub limit: Arc<Mutex<Option<usize>>>,
-}
-
-impl Relay {
-    pub fn start(to: (String, u16)) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let relay = Self {
-            port: listener.local_addr().expect("an address").port(),
-            open: Arc::new(AtomicBool::new(true)),
-            streams: Arc::default(),
-            limit: Arc::default(),
-        };
-        let (open, streams, limit) = (
-            relay.open.clone(),
-            relay.streams.clone(),
-            relay.limit.clone(),
-        );
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                if !open.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let server = TcpStream::connect((to.0.as_str(), to.1)).expect("the server");
-                for stream in [&client, &server] {
-                    streams
-                        .lock()
-                        .expect("no panic")
-                        .push(stream.try_clone().expect("a stream"));
-                }
-                let pair = |stream: &TcpStream| stream.try_clone().expect("a stream");
-                let (one, other) = (pair(&client), pair(&server));
-                let (open, streams, limit) = (open.clone(), streams.clone(), limit.clone());
-                std::thread::spawn(move || {
-                    copy(one, other, |count| {
-                        let mut limit = limit.lock().expect("no panic");
-                        let Some(left) = limit.as_mut() else {
-                            return;
-                        };
-                        *left = left.saturating_sub(count);
-                        if *left == 0 {
-                            open.store(false, Ordering::SeqCst);
-                            cut(&streams);
-                        }
-                    });
-                });
-                std::thread::spawn(move || copy(server, client, |_| ()));
-            }
-        });
-        relay
-    }
-}
-
-fn cut(streams: &Mutex<Vec<TcpStream>>) {
-    for stream in streams.lock().expect("no panic").drain(..) {
-        let _ = stream.shutdown(Shutdown::Both);
-    }
-}
-
-fn copy(mut from: TcpStream, mut to: TcpStream, mut seen: impl FnMut(usize)) {
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        seen(count);
-        if to.write_all(&buffer[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
 }
 
 fn a_server_that_goes_away_in_a_run_ends_it_with_5_and_loses_nothing(server: Server) {
