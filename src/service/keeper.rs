@@ -337,6 +337,9 @@ impl<W: Work> Keeper<W> {
                     );
                 } else if is_news && locked {
                     tracing::debug!(bridge, code = error.code(), "{}", error.message());
+                } else if is_news && error.kind() == ErrorKind::Unreachable {
+                    // It may be back by the next try; as after a pass, that needs nobody.
+                    tracing::warn!(bridge, code = error.code(), "{}", error.message());
                 } else if is_news {
                     tracing::error!(bridge, code = error.code(), "{}", error.message());
                 }

@@ -13,6 +13,7 @@ use super::memory::{
     put_json,
 };
 use super::merge::{Flow, Merged};
+use super::push::IGNORED;
 use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::RemoteView;
 
@@ -103,6 +104,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             (None, Some(key)) => dirty_local(key),
             (None, None) => return,
         };
+        let given_up = task.given_up.filter(|_| hold.code == IGNORED);
         let record = Quarantined {
             format: FORMAT,
             side,
@@ -113,7 +115,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             fields: self.columns(&hold.fields),
             first_seen: self.world.now(),
             tries: 1,
-            content: self.pair_content(run, task),
+            content: given_up.unwrap_or_else(|| self.pair_content(run, task)),
             sealed: self.seal(&key, &self.pair_values(task, &hold.fields)),
             discarded: false,
         };
@@ -487,7 +489,7 @@ fn child_holds(remote: &RemoteView) -> impl Iterator<Item = Hold> + '_ {
 /// Whether a discarded or given-up record shows itself unchanged.
 pub(crate) fn is_left_alone(run: &Run, key: &[u8], content: impl Fn() -> u64) -> bool {
     run.quarantine.get(key).is_some_and(|record| {
-        (record.discarded || record.code == "E-REMOTE-IGNORED") && record.content == content()
+        (record.discarded || record.code == IGNORED) && record.content == content()
     })
 }
 

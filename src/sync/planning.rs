@@ -12,7 +12,7 @@ use super::guard::{DELETES_FLOOR, Load, Stop, check_emptied, check_load, check_s
 use super::memory::{Decision, Link, Memory, RANGE, ReviewKind, Side, Stranger, dirty_remote};
 use super::merge::{Circumstances, Newer, newer};
 use super::plan::{LocalState, Policies, RemoteState, Step, children_unchanged, plan_pair};
-use super::push::MISSES_MAX;
+use super::push::{IGNORED, MISSES_MAX};
 use super::report::{Guard, PlanItem};
 use super::run::{Action, Run, Task};
 use super::view::{LocalView, RemoteView};
@@ -375,7 +375,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     .is_some_and(|&tries| tries >= MISSES_MAX)
                 {
                     let reason = "The CRM took the new contact three times and never showed it; it is tried again when the row changes";
-                    task.action = Action::Hold("E-REMOTE-IGNORED", reason.into(), Vec::new());
+                    task.action = Action::Hold(IGNORED, reason.into(), Vec::new());
                 }
             }
             _ => {}

@@ -21,6 +21,8 @@ use super::window::{Sending, WINDOW};
 
 /// Pushes in a row without effect before a field is held.
 pub(crate) const MISSES_MAX: u8 = 3;
+/// The code of what is given up then, until the record changes.
+pub(crate) const IGNORED: &str = "E-REMOTE-IGNORED";
 
 /// Stands for "another value than this side's" where a value was decided on and could not be sent or written yet.
 pub(crate) const UNSENT: Digest = Digest(0);
@@ -493,7 +495,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     });
                 }
                 if !ignored.is_empty() {
-                    task.holds.push(Hold { code: "E-REMOTE-IGNORED", reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: ignored });
+                    task.holds.push(Hold { code: IGNORED, reason: "The CRM answered and does not show what was sent, three times; it is tried again when the record changes".into(), fields: ignored });
                 }
             } else if !task.fresh
                 && judged.missed.iter().all(|&field| {
@@ -519,6 +521,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         task.action = Action::Settle(merged);
         task.remote = Some(got);
         task.link = Some(link);
+        if task.holds.iter().any(|hold| hold.code == IGNORED) {
+            task.given_up = Some(self.pair_content(run, &task));
+        }
         if again {
             Judgement::Again(Box::new(task))
         } else {

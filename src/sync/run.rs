@@ -39,6 +39,9 @@ pub struct Task {
     pub holds: Vec<Hold>,
     /// What the push of this task came to.
     pub pushed: Pushing,
+    /// What both sides showed when the service was given up (`E-REMOTE-IGNORED`): the row may be another by the time that this is
+    /// recorded, and what changed then was never sent.
+    pub given_up: Option<u64>,
     /// What that push changed in the contact besides what it sent (see [`Intent::follows`]).
     pub follows: Vec<Option<Digest>>,
     /// Writes to the state that belong into the same commit as the link.
@@ -89,6 +92,7 @@ impl Task {
             replaces: None,
             holds: Vec::new(),
             pushed: Pushing::Idle,
+            given_up: None,
             follows: Vec::new(),
             extra: Batch::new(),
         }
@@ -109,6 +113,7 @@ impl Task {
             replaces: None,
             holds: Vec::new(),
             pushed: Pushing::Idle,
+            given_up: None,
             follows: Vec::new(),
             extra: Batch::new(),
         }

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 34] = [
+const FOUND: [(Play, u64, &str); 35] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -169,6 +169,11 @@ const FOUND: [(Play, u64, &str); 34] = [
         Play::Foul,
         6504,
         "a new contact got another address before it was read back, and became a second row",
+    ),
+    (
+        Play::Busy,
+        30_112,
+        "a row edited while the service ignored a push of it was given up with the push",
     ),
 ];
 

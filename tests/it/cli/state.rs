@@ -361,7 +361,8 @@ pub fn the_id_map_goes_out_and_comes_back() {
 pub fn an_import_is_all_or_nothing_and_tells_every_fault() {
     let project = setup().build();
     project.sync(0);
-    let contact = project.cell("SELECT remote_id FROM contactbridge_links WHERE row_key = '1'");
+    let contact = project
+        .cell("SELECT remote_id FROM contactbridge_links WHERE CAST(row_key AS CHAR(9)) = '1'");
     let before = project.rows("SELECT * FROM contactbridge_links");
     let header = "bridge,local_key,remote_id,external_id";
     for (lines, faults) in [

@@ -340,10 +340,10 @@ fn h67_sixty_bridges_shared_by_four_workers() {
     };
     farm.work_with(1);
     farm.agree();
-    let one = farm.rate(600);
+    let one = farm.rate(200);
     farm.work_with(4);
     farm.wait_for_passes(120);
-    let four = farm.rate(600);
+    let four = farm.rate(200);
     let rounds = 8;
     println!("passes/s: one worker {one:.1}, four {four:.1}");
     let verdict = chaos(&mut farm, rounds, 0x5eed_0002);
