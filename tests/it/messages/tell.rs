@@ -168,7 +168,7 @@ pub fn marked_rows_are_deletions_too_and_come_back_as_new_ones() {
     shop.people(1..=3);
     shop.sync(0);
     shop.told();
-    shop.sql("UPDATE customers SET deleted_at = '2026-01-01T00:00:00Z' WHERE customer_no = '2'");
+    shop.sql("UPDATE customers SET deleted_at = '2026-01-01 00:00:00' WHERE customer_no = '2'");
     shop.sync(0);
     assert_eq!(shop.told(), pairs(&[("CUSTOMERDEL", "2")]));
     shop.sql("UPDATE customers SET deleted_at = NULL WHERE customer_no = '2'");
