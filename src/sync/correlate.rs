@@ -357,4 +357,72 @@ mod tests {
         let found = correlate(&[apart], &[], &[person(0, 5)]);
         assert_eq!(found.remotes, [Fate::Alone]);
     }
+
+    #[test]
+    fn who_is_held_hears_of_everybody_who_answers_and_of_nobody_who_can_not_be_meant() {
+        use Candidate::{Known, Local, Remote};
+        let held = |others: &[Candidate]| Fate::Held(Why::Ambiguous, others.to_vec());
+        let found = correlate(
+            &[person(0, 5), person(0, 5)],
+            &[person(0, 5), person(0, 5)],
+            &[person(0, 5)],
+        );
+        assert_eq!(
+            found.remotes,
+            [
+                held(&[Local(0), Local(1), Known(0), Remote(1)]),
+                held(&[Local(0), Local(1), Known(0), Remote(0)]),
+            ]
+        );
+        assert_eq!(
+            found.locals,
+            [
+                held(&[Remote(0), Remote(1), Known(0), Local(1)]),
+                held(&[Remote(0), Remote(1), Known(0), Local(0)]),
+            ]
+        );
+        // Another External ID: another person.
+        let found = correlate(&[person(1, 5)], &[person(2, 5), person(0, 5)], &[]);
+        assert_eq!(found.remotes, [held(&[Local(1)])]);
+        assert_eq!(
+            found.locals,
+            [
+                Fate::Held(Why::EmailTaken, vec![Remote(0)]),
+                held(&[Remote(0), Local(0)]),
+            ]
+        );
+        let known = [person(2, 5), person(0, 5)];
+        assert_eq!(
+            correlate(&[person(1, 5)], &[], &known).remotes,
+            [held(&[Known(1)])]
+        );
+        assert_eq!(
+            correlate(&[], &[person(1, 5)], &known).locals,
+            [held(&[Known(1)])]
+        );
+    }
+
+    #[test]
+    fn a_separate_row_may_share_an_address_only_under_an_external_id_of_its_own() {
+        let separate = |external, email| Newcomer {
+            separate: true,
+            ..person(external, email)
+        };
+        let others = vec![Candidate::Known(0)];
+        let cases = [
+            (separate(8, 5), Fate::Alone),
+            (separate(0, 5), Fate::Held(Why::EmailTaken, others.clone())),
+            (separate(7, 6), Fate::Held(Why::ExternalTaken, others)),
+        ];
+        for (row, fate) in cases {
+            let found = correlate(&[], std::slice::from_ref(&row), &[person(7, 5)]);
+            assert_eq!(found.locals, [fate], "{row:?}");
+        }
+        let found = correlate(&[person(0, 5)], &[separate(0, 5)], &[]);
+        assert_eq!(found.remotes, [Fate::Alone]);
+        assert_eq!(
+            found.locals,
+            [Fate::Held(Why::EmailTaken, vec![Candidate::Remote(0)])]
+        );
+    }
 }

@@ -189,4 +189,46 @@ mod tests {
         assert!(check_site("site 456", 20, 10, &none).is_ok());
         assert!(check_site("site 456", 0, 0, &none).is_ok());
     }
+
+    #[test]
+    fn each_brake_holds_from_the_first_record_beyond_its_limit_and_lets_pass_what_was_accepted() {
+        let load = |live, deletes, updates, accepted: &BTreeSet<Guard>| {
+            let load = Load {
+                live,
+                deletes,
+                updates,
+            };
+            let (deletes, changes) = (Threshold::Percent(10.0), Threshold::Percent(80.0));
+            check_load("CRM", load, deletes, changes, accepted)
+        };
+        let emptied =
+            |before, now, accepted: &BTreeSet<Guard>| check_emptied("CRM", before, now, accepted);
+        let site =
+            |asked, there, accepted: &BTreeSet<Guard>| check_site("CRM", asked, there, accepted);
+        type Check<'a> = &'a dyn Fn(&BTreeSet<Guard>) -> Result<(), Stop>;
+        let cases: [(Guard, Check<'_>, Check<'_>); 8] = [
+            (Guard::Deletes, &|a| load(100, 10, 0, a), &|a| {
+                load(100, 11, 0, a)
+            }),
+            (Guard::Changes, &|a| load(100, 0, 80, a), &|a| {
+                load(100, 0, 81, a)
+            }),
+            (Guard::Changes, &|a| load(10, 0, 50, a), &|a| {
+                load(10, 0, 51, a)
+            }),
+            (Guard::Emptied, &|a| emptied(10, 5, a), &|a| {
+                emptied(10, 4, a)
+            }),
+            (Guard::Emptied, &|a| emptied(9, 1, a), &|a| emptied(9, 0, a)),
+            (Guard::Emptied, &|a| emptied(0, 0, a), &|a| emptied(1, 0, a)),
+            (Guard::Site, &|a| site(21, 11, a), &|a| site(21, 10, a)),
+            (Guard::Site, &|a| site(0, 0, a), &|a| site(1, 0, a)),
+        ];
+        let none = BTreeSet::new();
+        for (at, (guard, within, beyond)) in cases.into_iter().enumerate() {
+            assert_eq!(within(&none), Ok(()), "{at}");
+            assert_eq!(beyond(&none).unwrap_err().guard, guard, "{at}");
+            assert_eq!(beyond(&BTreeSet::from([guard])), Ok(()), "{at}");
+        }
+    }
 }

@@ -672,6 +672,120 @@ mod tests {
         );
     }
 
+    #[test]
+    fn f9_to_f12_a_field_flows_its_one_way_and_keeps_what_a_lossy_side_shows() {
+        let pull = rule(Direction::Pull, ConflictPolicy::Local);
+        let push = rule(Direction::Push, ConflictPolicy::Remote);
+        let two_way = rule(Direction::Both, ConflictPolicy::Review);
+        let waiting = Circumstances {
+            waiting: true,
+            ..CALM
+        };
+        let restored = |side| Circumstances {
+            rewound: Some(side),
+            ..CALM
+        };
+        let (remote, local) = (restored(Side::Remote), restored(Side::Local));
+        let agreed = Some((2, 2));
+        let cases = [
+            (pull, 1, Some(2), Some((1, 2)), CALM, Flow::Keep),
+            (push, 1, Some(2), Some((1, 2)), CALM, Flow::Keep),
+            (pull, 3, Some(3), agreed, CALM, Flow::Agree),
+            (push, 3, Some(3), agreed, CALM, Flow::Agree),
+            // F11: the source wins, whichever side is empty.
+            (pull, 2, Some(0), None, CALM, Flow::ToLocal),
+            (push, 0, Some(2), None, CALM, Flow::ToRemote),
+            // An emptied side is somebody's edit while a conflict waits.
+            (two_way, 0, Some(2), None, CALM, Flow::ToLocal),
+            (two_way, 0, Some(2), None, waiting, Flow::Review),
+            (two_way, 2, Some(0), None, CALM, Flow::ToRemote),
+            (two_way, 2, Some(0), None, waiting, Flow::Review),
+            // F12: nothing flows against the direction, nor from what was not read.
+            (two_way, 3, Some(3), agreed, remote, Flow::Agree),
+            (two_way, 2, Some(2), agreed, remote, Flow::Keep),
+            (two_way, 3, None, agreed, remote, Flow::ToRemote),
+            (two_way, 3, None, agreed, local, Flow::Keep),
+            (pull, 2, Some(1), agreed, remote, Flow::Keep),
+            (pull, 1, Some(2), agreed, local, Flow::ToLocal),
+            (push, 2, Some(1), agreed, remote, Flow::ToRemote),
+            (push, 1, Some(2), agreed, local, Flow::Keep),
+        ];
+        for (rule, local, remote, base, circumstances, flow) in cases {
+            let sight = sight(local, remote, base);
+            let got = merge_field(rule, sight, circumstances);
+            assert_eq!(got, flow, "{rule:?} {sight:?} {circumstances:?}");
+        }
+        let idle = FieldRule { idle: true, ..pull };
+        assert_eq!(
+            merge_field(idle, sight(1, Some(3), Some((1, 2))), CALM),
+            Flow::Agree,
+            "F13 the contact alone changed"
+        );
+    }
+
+    #[test]
+    fn f7_and_f8_a_conflict_goes_by_the_person_then_the_policy_then_the_clock() {
+        use ConflictPolicy::{Newest, Remote, Review};
+        use Side::Local;
+        let cases = [
+            (Newest, Newer::Known(Local), None, Flow::Settled(Local)),
+            (Newest, Newer::Unknown, None, Flow::Review),
+            (Review, Newer::Known(Local), None, Flow::Review),
+            (Remote, Newer::Unknown, Some(Local), Flow::Settled(Local)),
+            (Review, Newer::Unknown, Some(Local), Flow::Settled(Local)),
+        ];
+        for (policy, newer, take, flow) in cases {
+            let circumstances = Circumstances {
+                newer,
+                take,
+                ..CALM
+            };
+            let sight = sight(2, Some(3), Some((1, 1)));
+            let got = merge_field(rule(Direction::Both, policy), sight, circumstances);
+            assert_eq!(got, flow, "{policy:?} {newer:?} {take:?}");
+        }
+    }
+
+    #[test]
+    fn each_flow_is_counted_where_it_belongs() {
+        let merged = Merged {
+            flows: vec![
+                Flow::Keep,
+                Flow::Agree,
+                Flow::ToLocal,
+                Flow::ToRemote,
+                Flow::Settled(Side::Remote),
+                Flow::Settled(Side::Local),
+                Flow::Review,
+                Flow::Unreadable(Side::Remote),
+                Flow::Unreadable(Side::Local),
+            ],
+        };
+        assert_eq!(merged.to_local().collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(merged.to_remote().collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(merged.in_review().collect::<Vec<_>>(), [6]);
+        assert_eq!(merged.conflicts().collect::<Vec<_>>(), [4, 5, 6]);
+        assert_eq!(merged.unreadable().collect::<Vec<_>>(), [7, 8]);
+        assert!(!merged.drifts());
+        let drifted = Merged {
+            flows: vec![Flow::Keep, Flow::Drift],
+        };
+        assert!(drifted.drifts());
+    }
+
+    #[test]
+    fn a_field_flows_where_its_direction_says() {
+        let cases = [
+            (Direction::Both, true, true),
+            (Direction::Pull, true, false),
+            (Direction::Push, false, true),
+        ];
+        for (direction, pulls, pushes) in cases {
+            let rule = rule(direction, ConflictPolicy::Newest);
+            assert_eq!((rule.pulls(), rule.pushes()), (pulls, pushes));
+        }
+    }
+
     fn mirror(flow: Flow) -> Flow {
         match flow {
             Flow::ToLocal => Flow::ToRemote,

@@ -93,4 +93,14 @@ mod tests {
         assert!(!alike(Some("Smith"), None));
         assert!(!alike(None, Some("Smith")));
     }
+
+    #[test]
+    fn what_was_sent_empty_can_not_be_cut_to_anything() {
+        assert!(alike(None, None));
+        assert!(
+            !alike(Some("Smith"), Some("  ")),
+            "blank is no beginning of a name"
+        );
+        assert!(!alike(Some("  "), Some("Smith")));
+    }
 }
