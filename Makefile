@@ -1,6 +1,6 @@
 # What the project can do with itself. `make test` is the one that counts; .ci/run is what a build server runs.
 
-.PHONY: build test lint bench torture simulate fuzz evidence crm
+.PHONY: build test lint bench torture simulate fuzz mutants evidence crm
 
 build: ## The binary, tuned: target/release/contactbridge
 	cargo build --release --locked
@@ -24,6 +24,9 @@ simulate: ## Play the engine in simulated worlds: SEEDS=n of each (default 2000)
 
 fuzz: ## Feed each reader of foreign bytes with what breaks readers: SECONDS=n each (default 60); TARGET=name plays one
 	SECONDS_EACH=$(or $(SECONDS),60) $(if $(TARGET),TARGET=$(TARGET)) tests/fuzz.sh
+
+mutants: ## Break the pure decisions one place at a time, and see that a unit test notices; FILE=merge tries one module
+	$(if $(FILE),FILE=$(FILE)) tests/mutants.sh
 
 evidence: ## Play everything that docs/evidence.md counts, and write it: SEEDS=n of each kind of world (default 3000)
 	tests/evidence.sh $(or $(SEEDS),3000)

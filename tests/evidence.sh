@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What `make evidence [SEEDS=n]` runs: everything whose counts stand in docs/evidence.md, and then writes that page from what was counted.
 # `tests/evidence.sh page` only writes the page, from what was counted last.
-# Fuzzing and mutation testing take long and are run before it (`make fuzz`, `cargo mutants`); what they left in target is taken along.
+# Fuzzing and mutation testing take long and are run before it (`make fuzz`, `make mutants`); what they left in target is taken along.
 set -uo pipefail
 # Read whole before it runs: it may be edited meanwhile.
 {
@@ -50,9 +50,7 @@ for of in config mapping answers records cli; do
         done
 done >"$EVIDENCE_DIR/bad.tsv"
 [[ -f target/fuzz.tsv ]] && cp target/fuzz.tsv "$EVIDENCE_DIR/"
-if [[ -f target/mutants.out/outcomes.json ]]; then
-    cp target/mutants.tsv "$EVIDENCE_DIR/" 2>/dev/null || true
-fi
+[[ -f target/mutants.tsv ]] && cp target/mutants.tsv "$EVIDENCE_DIR/"
 {
     printf 'commit\t%s\n' "$(git rev-parse --short HEAD)$(git diff --quiet HEAD -- src tests || printf ' with changes')"
     printf 'date\t%s\n' "$(date -u +%F)"

@@ -232,9 +232,10 @@ pub fn children_unchanged(link: &Link, contact: &RemoteView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ConflictPolicy, Digest, LocalKey, RemoteId};
-    use crate::sync::memory::Base;
-    use crate::sync::merge::Newer;
+    use crate::model::{ConflictPolicy, Digest, FieldProblem, LocalKey, RemoteId, Stamp};
+    use crate::sync::memory::{Base, ChildBase};
+    use crate::sync::merge::{Flow, Newer};
+    use crate::sync::view::ChildView;
 
     const RULES: [FieldRule; 1] = [FieldRule {
         idle: false,
@@ -265,7 +266,11 @@ mod tests {
     }
 
     fn row(value: u64) -> LocalState {
-        LocalState::Row(LocalView {
+        LocalState::Row(seen_row(value))
+    }
+
+    fn seen_row(value: u64) -> LocalView {
+        LocalView {
             key: LocalKey::Int(1),
             values: vec![Ok(Some(value.to_string()))],
             digests: vec![Digest(value)],
@@ -274,11 +279,15 @@ mod tests {
             marked: false,
             external: None,
             email: None,
-        })
+        }
     }
 
     fn contact(value: u64) -> RemoteState {
-        RemoteState::Seen(RemoteView {
+        RemoteState::Seen(seen_contact(value))
+    }
+
+    fn seen_contact(value: u64) -> RemoteView {
+        RemoteView {
             id: RemoteId("1".into()),
             stamp: None,
             deleted: false,
@@ -289,7 +298,7 @@ mod tests {
             external: None,
             email: None,
             content: Digest(value),
-        })
+        }
     }
 
     fn policies(
@@ -512,5 +521,247 @@ mod tests {
             ),
             "until the record is back"
         );
+    }
+
+    #[test]
+    fn p8_what_is_ignored_on_either_side_waits_for_the_record_or_a_person() {
+        use Side::{Local, Remote};
+        let settled = |value| match plan_pair(
+            &link(),
+            &RemoteState::Unchanged,
+            &row(value),
+            policies(Direction::Both, DeletePolicy::Ignore, false, None),
+        ) {
+            Step::Settle(merged) => merged.flows,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(settled(1), [Flow::Keep]);
+        assert_eq!(settled(2), [Flow::ToRemote]);
+        let unchanged = RemoteState::Unchanged;
+        let cases = [
+            (Remote, unchanged.clone(), row(2), None, Step::Nothing),
+            (
+                Remote,
+                RemoteState::Dead,
+                row(1),
+                Some(Remote),
+                Step::DeleteLocal,
+            ),
+            (Local, contact(2), LocalState::Gone, None, Step::Nothing),
+            (
+                Local,
+                unchanged,
+                LocalState::Gone,
+                Some(Local),
+                Step::DeleteRemote,
+            ),
+        ];
+        for (gone, remote, local, take, step) in cases {
+            let link = Link {
+                gone: Some(gone),
+                ..link()
+            };
+            let policies = policies(Direction::Both, DeletePolicy::Ignore, true, take);
+            assert_eq!(
+                plan_pair(&link, &remote, &local, policies),
+                step,
+                "{gone:?} {take:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn p9_a_restored_side_lost_nothing_and_a_target_is_filled_when_all_is_read() {
+        use DeletePolicy::Apply;
+        use Direction::{Both, Pull, Push};
+        let (dead, gone) = (RemoteState::Dead, LocalState::Gone);
+        let unchanged = RemoteState::Unchanged;
+        let cases = [
+            // (contact, row, direction, full, restored, step)
+            (
+                &dead,
+                row(1),
+                Both,
+                false,
+                Some(Side::Remote),
+                Step::RestoreRemote,
+            ),
+            (
+                &dead,
+                row(1),
+                Both,
+                false,
+                Some(Side::Local),
+                Step::DeleteLocal,
+            ),
+            (
+                &dead,
+                row(1),
+                Pull,
+                false,
+                Some(Side::Remote),
+                Step::DeleteLocal,
+            ),
+            (
+                &unchanged,
+                gone.clone(),
+                Both,
+                false,
+                Some(Side::Local),
+                Step::RestoreLocal,
+            ),
+            (
+                &unchanged,
+                gone.clone(),
+                Both,
+                false,
+                Some(Side::Remote),
+                Step::DeleteRemote,
+            ),
+            (
+                &unchanged,
+                gone.clone(),
+                Push,
+                false,
+                Some(Side::Local),
+                Step::DeleteRemote,
+            ),
+            (&dead, row(1), Push, false, None, Step::Nothing),
+            (&dead, row(2), Push, false, None, Step::RestoreRemote),
+            (&contact(2), gone, Pull, false, None, Step::RestoreLocal),
+        ];
+        // Each side's fields flow as the bridge does.
+        for (remote, local, direction, full, rewound, step) in cases {
+            let fields = [FieldRule {
+                direction,
+                ..RULES[0]
+            }];
+            let mut policies = policies(direction, Apply, full, None);
+            policies.fields = &fields;
+            policies.circumstances.rewound = rewound;
+            assert_eq!(
+                plan_pair(&link(), remote, &local, policies),
+                step,
+                "{remote:?} {local:?} {direction:?} {rewound:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn p5_an_edit_that_a_person_gives_up_goes_with_the_deletion() {
+        use DeletePolicy::Apply;
+        let both = |remote, local, take| {
+            let policies = policies(Direction::Both, Apply, false, Some(take));
+            plan_pair(&link(), &remote, &local, policies)
+        };
+        let (dead, gone) = (RemoteState::Dead, LocalState::Gone);
+        assert_eq!(both(dead.clone(), row(2), Side::Remote), Step::DeleteLocal);
+        assert_eq!(both(dead, row(2), Side::Local), Step::RestoreRemote);
+        assert_eq!(
+            both(contact(2), gone.clone(), Side::Local),
+            Step::DeleteRemote
+        );
+        assert_eq!(both(contact(2), gone, Side::Remote), Step::RestoreLocal);
+    }
+
+    #[test]
+    fn a_field_that_never_agreed_counts_as_edited_by_a_conflict_or_by_the_record() {
+        let never = Link {
+            bases: vec![None],
+            ..link()
+        };
+        let cases = [
+            // (direction, a conflict waits, the record changed, edited in the database, edited in the CRM)
+            (Direction::Both, false, false, false, false),
+            (Direction::Both, true, false, true, true),
+            (Direction::Both, false, true, true, true),
+            (Direction::Both, true, true, true, true),
+            (Direction::Push, true, false, false, false),
+            (Direction::Push, false, true, true, false),
+            (Direction::Pull, true, false, false, false),
+            (Direction::Pull, false, true, false, true),
+        ];
+        let stamp = chrono::DateTime::from_timestamp(60, 0).map(|at| Stamp(at.naive_utc()));
+        for (direction, waiting, changed, in_database, in_crm) in cases {
+            let rules = [FieldRule {
+                direction,
+                ..RULES[0]
+            }];
+            let mut row = seen_row(0);
+            let mut contact = seen_contact(0);
+            if changed {
+                row.row = Digest(9);
+                contact.stamp = stamp;
+            }
+            assert_eq!(
+                (
+                    local_edited(&rules, &never, &row, waiting),
+                    remote_edited(&rules, &never, &contact, waiting)
+                ),
+                (in_database, in_crm),
+                "{direction:?} {waiting} {changed}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_contact_is_unchanged_when_each_field_and_each_child_rule_is() {
+        let view = |content| {
+            Some(ChildView {
+                content: Digest(content),
+                parts: Vec::new(),
+            })
+        };
+        let linked = Link {
+            children: vec![ChildBase {
+                content: Digest(5),
+                keys: Vec::new(),
+            }],
+            ..link()
+        };
+        let shown = |value, child| RemoteView {
+            children: vec![child],
+            ..seen_contact(value)
+        };
+        let unreadable = RemoteView {
+            values: vec![Err(FieldProblem {
+                code: "Q-DATE",
+                reason: "not a date".into(),
+            })],
+            ..shown(2, view(5))
+        };
+        let never = Link {
+            bases: vec![None],
+            ..linked.clone()
+        };
+        let wider = Link {
+            bases: vec![linked.bases[0]; 2],
+            ..linked.clone()
+        };
+        let childless = link();
+        let cases = [
+            // (link, contact, all unchanged, children unchanged)
+            (&linked, shown(1, view(5)), true, true),
+            (&linked, shown(1, None), true, true),
+            (&linked, unreadable, true, true),
+            (&linked, shown(2, view(5)), false, true),
+            (&linked, shown(1, view(6)), false, false),
+            (&linked, seen_contact(1), false, true),
+            (&childless, seen_contact(1), true, true),
+            (&childless, seen_contact(2), false, true),
+            (&childless, shown(1, view(5)), false, false),
+            (&never, shown(1, view(5)), false, true),
+            (&wider, shown(1, view(5)), false, true),
+        ];
+        for (link, contact, whole, children) in cases {
+            assert_eq!(
+                (
+                    remote_unchanged(link, &contact),
+                    children_unchanged(link, &contact)
+                ),
+                (whole, children),
+                "{link:?} {contact:?}"
+            );
+        }
     }
 }

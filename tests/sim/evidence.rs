@@ -293,9 +293,18 @@ fn write_docs_evidence() {
     page += "## Mutation testing\n\n";
     let mutants = lines("mutants.tsv");
     if mutants.is_empty() {
-        page += "Not run.\n\n";
+        page += "Not run (`make mutants`).\n\n";
     } else {
-        page += &table(&["file", "mutants", "caught", "left"], &mutants);
+        page += "What is left is explained one by one in `docs/mutants.md`.\n\n";
+        let heads = [
+            "file",
+            "mutants",
+            "caught",
+            "timed out",
+            "not compilable",
+            "left",
+        ];
+        page += &table(&heads, &mutants);
     }
     page += include_str!("not_covered.md");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/evidence.md");
