@@ -34,7 +34,7 @@ printf 'mod link;\npub use link::{Base, ChildBase, Link, Side};\n' >"$crate/src/
 } >"$crate/src/sync/view.rs"
 
 CARGO_TARGET_DIR=$target CARGO_PROFILE_DEV_DEBUG=false cargo mutants --dir "$crate" --in-place --timeout "${TIMEOUT:-20}" --output "$work" \
-    ${FILE:+--file "src/sync/$FILE.rs"} --no-times --colors never -- --locked >"$work/log" 2>&1 || status=$?
+    ${FILE:+--re "src/sync/$FILE.rs:"} --no-times --colors never -- --locked >"$work/log" 2>&1 || status=$?
 # 2: some were missed; 3: some timed out. Anything else says nothing about mutants.
 case ${status:-0} in
 0 | 2 | 3) ;;
