@@ -192,7 +192,12 @@ impl<W: Work> Keeper<W> {
 
     /// Answers what was asked, up to the first pass; that one, with all that may share it.
     async fn next_asked(&mut self) -> Option<Step> {
-        while let Some(order) = self.waiting.pop_front() {
+        loop {
+            // A pass keeps its turn in the line while it waits for a place.
+            if matches!(self.waiting.front(), Some(Order::Pass { .. })) && !self.has_place() {
+                return Some(Step::Queue);
+            }
+            let order = self.waiting.pop_front()?;
             let (options, reply) = match order {
                 Order::Pass { options, reply } => (options, reply),
                 other => {
@@ -206,19 +211,6 @@ impl<W: Work> Keeper<W> {
             askers.retain(|asker| !*asker.stop.borrow());
             if was_asked_for && askers.is_empty() {
                 continue;
-            }
-            if !self.has_place() {
-                let asked = |reply| Order::Pass {
-                    options: options.clone(),
-                    reply,
-                };
-                if !was_asked_for {
-                    self.waiting.push_front(asked(None));
-                }
-                for asker in askers {
-                    self.waiting.push_front(asked(Some(asker)));
-                }
-                return Some(Step::Queue);
             }
             if self.take_store().await.is_err() {
                 for asker in askers {
@@ -240,7 +232,6 @@ impl<W: Work> Keeper<W> {
             }
             return Some(Step::Asked(options, askers));
         }
-        None
     }
 
     /// Whether the store is there for a turn. A turn whose store is locked waits; one whose store can't be opened has failed.
