@@ -2,8 +2,11 @@
 //!
 //! A kill between the database's transaction and our commit leaves a row that shows the new value and a base that holds the
 //! old one. As long as the contact still shows that value the two agree; once it is edited again, both sides would seem
-//! changed. What was announced tells that the row is merely as we left it. A first load announces nothing: there, the
-//! announcement would cost as much as the load, and what the kill leaves is a first meeting like any other.
+//! changed. What was announced tells that the row is merely as we left it. A first load announces new rows for their child rows
+//! alone, for which nothing else tells that they are the bridge's to take away: what the kill leaves of the rest is a first meeting
+//! like any other.
+
+use std::collections::HashSet;
 
 use crate::local::{Local, RowWrite};
 use crate::model::{Digest, LocalKey, RemoteId, Result, World};
@@ -12,7 +15,8 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::memory::{
-    Base, FORMAT, Intent, IntentKind, Link, Memory, Side, dirty_remote, put_json, put_link,
+    Base, FORMAT, Intent, IntentKind, Link, Memory, Side, dirty_local, dirty_remote, put_json,
+    put_link,
 };
 use super::merge::Flow;
 use super::run::{Action, Run, Task};
@@ -37,7 +41,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (RowWrite::Insert { children, .. } | RowWrite::Update { children, .. }) = write else {
             return None;
         };
-        if run.first_load && matches!(write, RowWrite::Insert { .. }) {
+        let loads = run.first_load && matches!(write, RowWrite::Insert { .. });
+        if loads && children.is_empty() {
             return None;
         }
         let remote = task.remote.as_ref()?;
@@ -60,6 +65,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         let written = |field: usize| match &task.action {
+            _ if loads => false,
             Action::Settle(merged) => matches!(
                 merged.flows[field],
                 Flow::ToLocal | Flow::Settled(Side::Remote) | Flow::Agree
@@ -116,7 +122,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let mut batch = Batch::new();
             for ((id, intent), link) in part.iter().zip(links) {
                 let Some(link) = link else {
-                    run.announced.insert(id.clone(), intent.clone());
+                    self.recover_row_alone(run, id, intent, &mut batch).await?;
                     continue;
                 };
                 let Some(row) = rows.next().flatten().filter(|row| !row.marked) else {
@@ -137,6 +143,51 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(())
     }
 
+    /// An announced row without a link. Where its contact has gone meanwhile nothing else would show it: a journal leaves out what we
+    /// wrote ourselves. Whatever contact it is linked to instead, its child rows are known by what was announced.
+    async fn recover_row_alone(
+        &mut self,
+        run: &mut Run,
+        id: &RemoteId,
+        intent: &Intent,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let ids = std::slice::from_ref(id);
+        let recorded = self.local.links_by_remote(ids).await?.pop().flatten();
+        if let Some(key) = recorded.map(|row| row.key) {
+            let keys = std::slice::from_ref(&key);
+            let link = Memory::new(self.store).links_by_local(keys).await?.pop();
+            if let Some(link) = link.flatten() {
+                let mut link = self.migrate(run, link);
+                if intent.mapping == run.facts.mapping {
+                    claim_parts(&mut link, intent);
+                    put_link(batch, &link);
+                    run.dirty_remote.insert(link.remote.clone());
+                    batch.put(Table::Inbox, dirty_remote(&link.remote), Vec::new());
+                }
+                batch.remove(Table::Intent, announcement_key(id));
+                return Ok(());
+            }
+            run.dirty_local.insert(key.clone());
+            batch.put(Table::Inbox, dirty_local(&key), Vec::new());
+            run.announced_rows.insert(key, id.clone());
+        }
+        run.announced.insert(id.clone(), intent.clone());
+        Ok(())
+    }
+
+    /// The child rows of a row that is linked to a contact just made, while a killed run had written it for one that is no more.
+    pub(crate) fn recall_parts_of_row(&self, run: &Run, link: &mut Link) {
+        if let Some(intent) = run
+            .announced_rows
+            .get(&link.local)
+            .and_then(|id| run.announced.get(id))
+            .filter(|intent| intent.mapping == run.facts.mapping)
+        {
+            claim_parts(link, intent);
+        }
+    }
+
     /// A pair that is linked anew: what a killed run had written into its row is agreed.
     pub(crate) fn recall(&self, run: &Run, link: &mut Link, local: &LocalView) {
         if let Some(intent) = run.announced.get(&link.remote)
@@ -147,12 +198,28 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// At the end of a run everything that was announced before it is settled or void, but for records that could not be read
-    /// or whose turn did not come.
-    pub(crate) async fn forget_announced(&self, run: &mut Run, batch: &mut Batch) -> Result<()> {
+    /// or whose turn did not come, and for rows that still have no contact.
+    pub(crate) async fn forget_announced(
+        &mut self,
+        run: &mut Run,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let memory = Memory::new(self.store);
+        let (keys, alone): (Vec<LocalKey>, Vec<RemoteId>) = run.announced_rows.drain().unzip();
+        let links = memory.links_by_local(&keys).await?;
+        let rows = self.local.fetch(&keys).await?;
+        let alone: HashSet<RemoteId> = alone
+            .into_iter()
+            .zip(links.into_iter().zip(rows))
+            .filter(|(_, (link, row))| {
+                link.is_none() && row.as_ref().is_some_and(|row| !row.marked)
+            })
+            .map(|(id, _)| id)
+            .collect();
         let ids: Vec<RemoteId> = run.announced.drain().map(|(id, _)| id).collect();
-        let entries = Memory::new(self.store).entries(&ids).await?;
+        let entries = memory.entries(&ids).await?;
         for (id, entry) in ids.iter().zip(entries) {
-            let waits = entry.is_some_and(|entry| !entry.done);
+            let waits = alone.contains(id) || entry.is_some_and(|entry| !entry.done);
             if !waits && !run.quarantine.contains_key(&dirty_remote(id)) {
                 batch.remove(Table::Intent, announcement_key(id));
             }
@@ -174,6 +241,10 @@ fn move_to(link: &mut Link, intent: &Intent, local: &LocalView) {
             });
         }
     }
+    claim_parts(link, intent);
+}
+
+fn claim_parts(link: &mut Link, intent: &Intent) {
     for (base, parts) in link.children.iter_mut().zip(&intent.parts) {
         let Some(parts) = parts else { continue };
         base.content = Digest::default();

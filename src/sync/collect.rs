@@ -61,12 +61,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut collected = Collected::default();
         run.local_position = self.local.position().await?;
         self.collect_local(run, &mut collected).await?;
-        if run.first_load {
-            self.prepare_first_load(run, &mut collected).await?;
-        }
+        let loaded = if run.first_load {
+            self.prepare_first_load(run, &mut collected).await?
+        } else {
+            Vec::new()
+        };
         if self.reads_remote(run) {
             self.collect_remote(run, &mut collected).await?;
         }
+        // Whose contact has gone since is a new row like any other.
+        self.sort_rows(run, loaded, &mut collected).await?;
         self.collect_dirty(run, &mut collected).await?;
         run.pull.unchanged += collected.unchanged_remote;
         run.push.unchanged += collected.unchanged_local;
@@ -74,8 +78,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// A first load makes rows of pages as they come. It can't while there are rows that a contact might be matched with; those that a
-    /// killed first load left are none, because the database has recorded whose they are.
-    async fn prepare_first_load(&mut self, run: &mut Run, collected: &mut Collected) -> Result<()> {
+    /// killed first load left are none, because the database has recorded whose they are; those rows are given back.
+    async fn prepare_first_load(
+        &mut self,
+        run: &mut Run,
+        collected: &mut Collected,
+    ) -> Result<Vec<LocalKey>> {
         let keys: Vec<LocalKey> = collected.new_local.keys().cloned().collect();
         for part in keys.chunks(FETCH) {
             let recorded = self.local.links_by_key(part).await?;
@@ -84,7 +92,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .any(|row| row.as_ref().is_none_or(|row| row.remote_id.is_none()))
             {
                 run.first_load = false;
-                return Ok(());
+                return Ok(Vec::new());
             }
         }
         collected.new_local.clear();
@@ -93,7 +101,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         loop {
             let links = memory.links_after(after.as_ref(), RANGE).await?;
             let Some(last) = links.last() else {
-                return Ok(());
+                return Ok(keys);
             };
             after = Some(last.remote.clone());
             run.began_with_links = true;

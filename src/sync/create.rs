@@ -420,6 +420,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             Some(old) => old.children.clone(),
             None => vec![Default::default(); self.mapping.children.len()],
         };
+        self.recall_parts_of_row(run, &mut link);
         (link.stamp, link.own_stamp) = (got.stamp, true);
         let merged = merge(
             &run.fields,

@@ -228,6 +228,8 @@ pub struct Run {
     pub nameless: HashSet<Vec<u8>>,
     /// Rows that a killed run announced, of contacts that are not linked yet.
     pub announced: HashMap<RemoteId, Intent>,
+    /// Whose rows these are, where the database has recorded that the announced write was made.
+    pub announced_rows: HashMap<LocalKey, RemoteId>,
     /// A first load began, or began anew, with links in the store.
     pub began_with_links: bool,
     /// Contacts of a first load that fill up a transaction.
@@ -326,6 +328,7 @@ impl Run {
             known_until: None,
             nameless: HashSet::new(),
             announced: HashMap::new(),
+            announced_rows: HashMap::new(),
             began_with_links: false,
             loading: Vec::new(),
             behind: Vec::new(),

@@ -5,16 +5,17 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use contactbridge::simulator::contactlist::{Deletion, Person};
+use contactbridge::simulator::contactlist::{Deletion, Fault, Operation, Person, Rule, When};
 
 use crate::support::Project;
 use crate::two_way::{assert_equal_sides, newcomer, plain};
 
 const ROUNDS: u32 = 50;
+const TORTURE_ROUNDS: u32 = 501;
 /// People who are edited and never deleted.
 const EDITED: u64 = 40;
-/// People who are deleted and never edited, so that no edit revives them.
-const DOOMED: u32 = 2 * ROUNDS;
+/// Checkpoints that a run of such a round passes, about; a kill at a later one does not come.
+const CHECKPOINTS: u64 = 60;
 
 /// Chance that is the same in each run of the test.
 struct Dice(u64);
@@ -94,7 +95,7 @@ fn live(project: &Project, round: u32, dice: &mut Dice, expected: &mut Expected)
 }
 
 #[track_caller]
-fn assert_kept(project: &Project, expected: &Expected) {
+fn assert_kept(project: &Project, doomed: u32, expected: &Expected) {
     // Both sides are equal, so one of them tells.
     assert_equal_sides(project);
     for (no, first) in &expected.first_names {
@@ -116,7 +117,7 @@ fn assert_kept(project: &Project, expected: &Expected) {
         let living = project.crm.by_external(no);
         assert!(living.iter().all(|person| person.deleted), "{no}");
     }
-    let count = EDITED as usize + expected.born.len() + expected.mailed.len() + DOOMED as usize
+    let count = EDITED as usize + expected.born.len() + expected.mailed.len() + doomed as usize
         - expected.gone.len();
     assert_eq!(
         project.cell("SELECT count(*) FROM customers"),
@@ -124,20 +125,60 @@ fn assert_kept(project: &Project, expected: &Expected) {
     );
 }
 
+/// What the wire does to one call of a round.
+fn mishap(dice: &mut Dice) -> Rule {
+    let faults = [
+        Fault::LoseRequest,
+        Fault::LoseAnswer,
+        Fault::Unavailable("0".into()),
+        Fault::Html,
+        Fault::FaultBefore,
+        Fault::FaultAfter,
+        Fault::Truncate(0),
+        Fault::WrongLength,
+        Fault::EmptyBody,
+    ];
+    let operations = [
+        Operation::ContactListRetrieve,
+        Operation::ContactListUpdateInsert,
+        Operation::RetrieveByEntityId,
+        Operation::DeleteByEntityId,
+    ];
+    let call = 1 + dice.below(2);
+    Rule {
+        fault: faults[dice.below(faults.len() as u64) as usize].clone(),
+        when: When::Numbers {
+            from: call,
+            to: call,
+        },
+        operation: Some(operations[dice.below(operations.len() as u64) as usize]),
+    }
+}
+
 #[test]
 pub fn h20_fifty_kills_at_random_moments_lose_nothing_and_make_nothing_twice() {
-    killed_at_random(ROUNDS);
+    killed_at_random(ROUNDS, false);
+}
+
+#[test]
+#[ignore = "torture: five hundred kills"]
+fn h20_five_hundred_kills_beside_a_wire_that_fails() {
+    killed_at_random(TORTURE_ROUNDS, true);
 }
 
 /// The same in a few rounds, for servers, where each takes longer.
 pub fn h20_ten_kills_at_random_moments_lose_nothing_and_make_nothing_twice() {
-    killed_at_random(10);
+    killed_at_random(10, false);
 }
 
-fn killed_at_random(rounds: u32) {
-    let project = plain(EDITED as u32 + DOOMED)
-        .limit("max_deletes: 1000")
-        .limit("max_changes: 1000")
+/// Half of the kills come at a random moment, and with `mishaps` the other half at a random checkpoint, while in every other round the
+/// wire fails once.
+fn killed_at_random(rounds: u32, mishaps: bool) {
+    // Deleted and never edited, so that no edit revives them.
+    let doomed = 2 * rounds;
+    let project = plain(EDITED as u32 + doomed)
+        .limit("max_deletes: 10000")
+        .limit("max_changes: 10000")
         .build();
     project.sync(0);
     let mut dice = Dice(0x5EED_2026);
@@ -147,29 +188,43 @@ fn killed_at_random(rounds: u32) {
     let start = Instant::now();
     project.sync(0);
     let usual = start.elapsed().as_micros() as u64;
-    let mut killed = 0;
+    let (mut killed, mut failed) = (0, 0);
     for round in 1..rounds {
         live(&project, round, &mut dice, &mut expected);
-        let mut run = project
-            .binary
-            .command(&["sync", "--format", "json"])
-            .spawn()
-            .expect("the binary starts");
-        let patience = Duration::from_micros(dice.below(2 * usual));
-        std::thread::sleep(patience);
-        let _ = run.kill();
+        let mut command = project.binary.command(&["sync", "--format", "json"]);
+        let mut patience = Some(Duration::from_micros(dice.below(2 * usual)));
+        if mishaps {
+            project.crm.clear_rules();
+            if dice.below(2) == 0 {
+                project.crm.add_rule(mishap(&mut dice));
+            }
+            if dice.below(2) == 0 {
+                let point = 1 + dice.below(CHECKPOINTS);
+                command.env("CONTACTBRIDGE_CRASH_AT", format!("*:{point}"));
+                patience = None;
+            }
+        }
+        let mut run = command.spawn().expect("the binary starts");
+        if let Some(patience) = patience {
+            std::thread::sleep(patience);
+            let _ = run.kill();
+        }
         let ended = run.wait_with_output().expect("it ends");
         match ended.status.code() {
             None => killed += 1,
             // Done before the kill came.
             Some(0) => {}
+            // The wire failed: records wait, or the whole run.
+            Some(3 | 5) if mishaps => failed += 1,
             Some(code) => panic!("{code}: {}", String::from_utf8_lossy(&ended.stderr)),
         }
     }
+    project.crm.clear_rules();
     println!("{killed} of {} runs were killed", rounds - 1);
+    println!("{failed} of {} runs met a failure of the wire", rounds - 1);
     project.sync(0);
     project.sync(0);
-    assert_kept(&project, &expected);
+    assert_kept(&project, doomed, &expected);
     project.quiet_sync(0);
     project.line("reseed members").exits(0);
     project.quiet_sync(0);

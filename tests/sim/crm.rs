@@ -631,6 +631,7 @@ impl Calls for SimCalls {
             .deleted_unseen
             .retain(|(side, _)| *side != Side::Remote);
         let page = universe.page(since, record_start as usize);
+        universe.note_listed(&page);
         universe.say(|| {
             let since = since.map_or("the beginning".to_owned(), |since| since.0.to_string());
             format!(

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 35] = [
+const FOUND: [(Play, u64, &str); 48] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -174,6 +174,63 @@ const FOUND: [(Play, u64, &str); 35] = [
         Play::Busy,
         30_112,
         "a row edited while the service ignored a push of it was given up with the push",
+    ),
+    (
+        Play::Foul,
+        29_380,
+        "child rows that a killed first load had made stayed when their part was emptied before the link was made",
+    ),
+    (
+        Play::Foul,
+        6492,
+        "the same, with the contact deleted and the row sent as a new one",
+    ),
+    (Play::Foul, 16_722, "the same, with a second kill"),
+    (Play::Foul, 28_669, "the same, with four more kills"),
+    (
+        Play::Foul,
+        19_014,
+        "child rows that a killed run had written stayed when the row was sent as a new contact",
+    ),
+    (
+        Play::Foul,
+        10_952,
+        "a row of a killed first load whose contact had gone was never looked at again",
+    ),
+    (
+        Play::Foul,
+        25_966,
+        "the same after any other run, where the journal leaves out what the bridge wrote itself",
+    ),
+    (
+        Play::Foul,
+        11_938,
+        "an oracle that knew whether a push of a killed run had been rewritten by the service or by somebody",
+    ),
+    (
+        Play::Foul,
+        20_484,
+        "an oracle that knew whether a push of a killed run had reached a contact deleted since",
+    ),
+    (
+        Play::Foul,
+        15_540,
+        "an oracle that took a look at one contact, to prove the look-up, for a look at what became of it",
+    ),
+    (
+        Play::Foul,
+        20_035,
+        "an oracle that told two values apart which the service cuts to the same",
+    ),
+    (
+        Play::Foul,
+        28_799,
+        "an oracle that took a field empty before the two had met for an edit",
+    ),
+    (
+        Play::Busy,
+        33_082,
+        "an oracle that took for agreed what a run had left to the next one",
     ),
 ];
 

@@ -110,7 +110,7 @@ impl Life {
         if let Some(finished) = &finished {
             let report = &finished.report;
             if matches!(report.outcome, Outcome::Ok | Outcome::Partial) {
-                universe.log.synced = began;
+                universe.ended_well(began);
             }
             universe.say(|| format!("   {}", brief(report)));
             for (name, counts) in [("pull", report.pull), ("push", report.push)] {

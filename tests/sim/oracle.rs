@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contactbridge::model::{Cell, LocalKey};
+use contactbridge::model::{Cell, LocalKey, RemoteItem};
+use contactbridge::remote::contactlist::ListPage;
+use contactbridge::state::Table;
 
 use crate::settings::{Codec, Settings};
 use crate::universe::Universe;
@@ -83,8 +85,15 @@ pub struct Log {
     pub linked: BTreeMap<String, u64>,
     /// Everybody that a user ever deleted.
     pub ever_deleted: BTreeSet<String>,
-    /// When the last run that ended well began.
-    pub synced: u64,
+    /// When the last run that ended well, and left this person to no later one, began.
+    pub synced: BTreeMap<String, u64>,
+    /// When the last run that ended well began, and when the bridge wrote to a contact last.
+    pub ended_well: u64,
+    pub pushed: BTreeMap<String, u64>,
+    /// The run whose list showed a person's contact last, and people whose contact died after that.
+    pub listed: BTreeMap<String, u64>,
+    /// People who were deleted while the last push to their contact was not proved: its run had not ended well.
+    pub unproved: BTreeSet<String>,
     pub run: u64,
     /// Edits that the bridge overwrote, and that must be kept somewhere.
     pub overwritten: Vec<(String, &'static str, String, Side)>,
@@ -149,8 +158,11 @@ impl Log {
                 .map(|side| self.deleted_unseen.contains(&(side, anchor.to_owned())))
                 .contains(&true);
             let written_meanwhile = self.last_written.get(&(side, anchor.to_owned())) == Some(&run);
+            // The list of this very run had shown the contact before it was deleted.
+            let within = within || run == self.run && self.listed.get(anchor) == Some(&run);
             let edited = self.was_edited_unseen(anchor, side.other(), died, &snapshot);
-            if !(edited || touched || within || written_meanwhile) {
+            let in_doubt = self.in_doubt(side, anchor);
+            if !(edited || touched || within || written_meanwhile || in_doubt) {
                 self.broken.push(format!("{anchor} was deleted from {side:?}, not edited on the other side, and lives again"));
             }
         }
@@ -159,6 +171,9 @@ impl Log {
         }
         self.last_written
             .insert((side, anchor.to_owned()), self.run);
+        if side == Side::Remote {
+            self.pushed.insert(anchor.to_owned(), self.clock);
+        }
         let place = (side, anchor.to_owned(), *field);
         if let Some((at, old)) = self.heads.get(&place).cloned()
             && !self.alike(field, &old, &value)
@@ -174,9 +189,7 @@ impl Log {
                     })
                 })
                 .map(|(at, _)| *at);
-            // Until the two have met, an empty field is no edit: it is filled (user contract, section 4).
-            let first_meeting =
-                old.is_empty() && self.linked.get(anchor).is_none_or(|met| at < *met);
+            let first_meeting = self.is_open(anchor, &old, at);
             let unseen = self.is_round_trip(side, anchor, field, &old);
             if !unseen
                 && !first_meeting
@@ -219,6 +232,14 @@ impl Log {
                 .insert(person.clone(), (self.run, self.clock, values));
         }
         self.deleted_unseen.insert(person);
+        self.unproved.remove(anchor);
+        if self
+            .pushed
+            .get(anchor)
+            .is_some_and(|at| *at > self.ended_well)
+        {
+            self.unproved.insert(anchor.to_owned());
+        }
         self.gone(side, anchor);
     }
 
@@ -250,6 +271,7 @@ impl Log {
                     .was_shown(side.other(), anchor, field, &value, at)
                     .is_some()
                 || self.is_round_trip(side, anchor, field, &value)
+                || self.is_open(anchor, &value, at)
                 || self
                     .windows
                     .contains(&(anchor.to_owned(), field.to_owned(), value.clone()));
@@ -260,6 +282,22 @@ impl Log {
             }
         }
         self.gone(side, anchor);
+    }
+
+    /// Until the two have met, an empty field is no edit: it is filled (user contract, section 4).
+    fn is_open(&self, anchor: &str, value: &str, at: u64) -> bool {
+        value.is_empty() && self.linked.get(anchor).is_none_or(|met| at < *met)
+    }
+
+    /// A push that was not proved by its own run: of a contact that died since nothing tells whether it arrived, and what a contact
+    /// shows of it in a form of its own may as well be somebody's edit. In doubt a record lives.
+    fn in_doubt(&self, died: Side, anchor: &str) -> bool {
+        let rewrites = self.settings.as_ref().is_some_and(|settings| {
+            [settings.title_codec, settings.city_codec]
+                .iter()
+                .any(|codec| *codec != Codec::Faithful)
+        });
+        self.unproved.contains(anchor) && (died == Side::Remote || rewrites)
     }
 
     /// Whether some edit on `side` was not known to who deleted the record of the other side.
@@ -275,7 +313,8 @@ impl Log {
                 .get(&(side, anchor.to_owned(), *field))
                 .is_some_and(|(at, value)| {
                     // Since the last run that ended well nothing was agreed, though the values may be the same by chance.
-                    *at > self.synced || *at > died || snapshot.get(field) != Some(value)
+                    let synced = self.synced.get(anchor).copied().unwrap_or_default();
+                    *at > synced || *at > died || snapshot.get(field) != Some(value)
                 })
                 // What waits in review was never seen on the other side, whoever entered it.
                 || self
@@ -289,7 +328,13 @@ impl Log {
 
     /// A -> B -> A between two runs is no change that anybody could see, where A is a value like any other.
     fn is_round_trip(&self, side: Side, anchor: &str, field: &'static str, value: &str) -> bool {
-        let common = value.is_empty() || field == "opted_in" || field == "born_on";
+        // Cut short, values that were different are the same.
+        let cut = self.settings.as_ref().is_some_and(|settings| match field {
+            "title" => matches!(settings.title_codec, Codec::Cut(_)),
+            "city" => matches!(settings.city_codec, Codec::Cut(_)),
+            _ => false,
+        });
+        let common = cut || value.is_empty() || field == "opted_in" || field == "born_on";
         common
             && self
                 .was_shown(side.other(), anchor, field, value, 0)
@@ -369,6 +414,57 @@ impl Universe {
 
     fn local_value(&self, key: &LocalKey, field: &str) -> String {
         canonical(field, &self.database.text(key, field).unwrap_or_default())
+    }
+
+    pub fn note_listed(&mut self, page: &ListPage) {
+        for item in &page.items {
+            if let RemoteItem::Record(record) = item
+                && !record.deleted
+                && let Some(person) = record
+                    .id
+                    .0
+                    .parse()
+                    .ok()
+                    .and_then(|id: i64| self.crm.people.get(&id))
+            {
+                self.log
+                    .listed
+                    .insert(person.values["lastName"].clone(), self.log.run);
+            }
+        }
+    }
+
+    /// A run ended well. What it left to the next one was not agreed by it.
+    pub fn ended_well(&mut self, began: u64) {
+        let left = |key: Vec<u8>| self.disk.visible.contains_key(&(Table::Inbox, key));
+        let contacts = self
+            .crm
+            .people
+            .iter()
+            .map(|(id, person)| (id.to_string(), person.values["lastName"].clone()))
+            .chain(self.crm.graves.clone());
+        let mut waits: BTreeSet<String> = contacts
+            .filter(|(id, _)| left([b"r", id.as_bytes()].concat()))
+            .map(|(_, anchor)| anchor)
+            .collect();
+        let column = self.database.column("last_name");
+        waits.extend(
+            self.database
+                .rows
+                .iter()
+                .filter(|(key, _)| left([b"l".as_slice(), &key.to_bytes()].concat()))
+                .map(|(_, row)| shown(&row.cells[column])),
+        );
+        self.log.ended_well = began;
+        let settled = self
+            .log
+            .anchors
+            .iter()
+            .filter(|anchor| !waits.contains(*anchor));
+        let settled: Vec<String> = settled.cloned().collect();
+        self.log
+            .synced
+            .extend(settled.into_iter().map(|anchor| (anchor, began)));
     }
 
     /// At every instant: nobody stands twice on a side.

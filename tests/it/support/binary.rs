@@ -6,6 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+/// Names another build of the program to be tried, by its whole path.
+const PROGRAM_VARIABLE: &str = "CONTACTBRIDGE_TEST_PROGRAM";
+
 /// A way to run the binary: a directory, and an environment that holds nothing of the machine's but `PATH`.
 #[derive(Clone)]
 pub struct Binary {
@@ -30,7 +33,8 @@ impl Binary {
 
     /// The command, for tests that start it and look at it while it runs.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_contactbridge"));
+        let built = env!("CARGO_BIN_EXE_contactbridge").into();
+        let mut command = Command::new(std::env::var_os(PROGRAM_VARIABLE).unwrap_or(built));
         command
             .args(arguments)
             .current_dir(&self.directory)
