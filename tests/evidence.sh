@@ -30,6 +30,7 @@ SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted points --test sim every_point_of_a_ru
 counted ablations --test sim ablations -- --nocapture --test-threads=1
 SIM_SEEDS=$seeds counted queues --test sim queues_ -- --nocapture --test-threads=1
 counted kills --test it kill -- --nocapture --test-threads=1
+counted torture-kills --test it h20_five_hundred -- --ignored --nocapture
 counted state-kills --test state_crash kill -- --nocapture --test-threads=1
 counted bad-config --lib config::bad_input
 counted bad-mapping --lib mapping::tests::load
@@ -38,7 +39,7 @@ counted bad-records --test it crm_records
 counted bad-cli --test it cli
 
 # Kills: what the tests of the real program say themselves.
-for log in kills state-kills; do
+for log in kills torture-kills state-kills; do
     sed -n 's/^\(test \([^ ]*\) \.\.\. \)\{0,1\}\([0-9]* of [0-9]* runs were killed\).*/\2\t\3/p' "$EVIDENCE_DIR/$log.log"
     skipped=$(grep -c SKIPPED "$EVIDENCE_DIR/$log.log")
     sed -n "s/^test result: ok. \([0-9]*\) passed.*/$log\t\1 tests of kills passed, $skipped of them skipped for want of a database server/p" "$EVIDENCE_DIR/$log.log"
