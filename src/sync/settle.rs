@@ -377,12 +377,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let ids = std::slice::from_ref(&link.remote);
         let tomb = Memory::new(self.store).tombs(ids).await?.pop().flatten();
-        let Some(tomb) = tomb.filter(|tomb| tomb.mapping == run.facts.mapping) else {
-            return Ok(());
-        };
-        for (base, parts) in link.children.iter_mut().zip(tomb.parts) {
-            base.keys = parts.into_iter().map(Digest).collect();
+        if let Some(tomb) = tomb.filter(|tomb| tomb.mapping == run.facts.mapping) {
+            for (base, parts) in link.children.iter_mut().zip(tomb.parts) {
+                base.keys = parts.into_iter().map(Digest).collect();
+            }
         }
+        // Its former life may be that of a run that was killed before it recorded anything.
+        self.recall_parts_of_row(run, link);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 48] = [
+const FOUND: [(Play, u64, &str); 49] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -201,6 +201,11 @@ const FOUND: [(Play, u64, &str); 48] = [
         Play::Foul,
         25_966,
         "the same after any other run, where the journal leaves out what the bridge wrote itself",
+    ),
+    (
+        Play::Foul,
+        10_698,
+        "the same child rows stayed beside a row that was marked as deleted and revived",
     ),
     (
         Play::Foul,
