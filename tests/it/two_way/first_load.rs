@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contactbridge::simulator::contactlist::{Operation, Soap, SoapVersions};
+use contactbridge::simulator::contactlist::{
+    Deletion, Operation, Person, Profile, Soap, SoapVersions,
+};
 
 use super::oracle;
 use crate::support::{Project, Server, Setup, store};
@@ -116,5 +118,56 @@ pub fn soap_1_1_and_a_site_token_serve_as_well() {
         Some("Changed")
     );
     assert_eq!(project.crm.count(Operation::ContactListUpdateInsert), 1);
+    project.quiet_sync(0);
+}
+
+/// Nothing was linked yet when the kill came, so that only what was announced tells whose child rows these are.
+#[test]
+pub fn what_a_killed_first_load_left_follows_contacts_that_change_before_the_next_run() {
+    let project = Setup::default()
+        .people(40)
+        .crm(|crm| crm.profile = Profile::Plain)
+        // What never agreed asks a person else.
+        .key("conflicts: remote")
+        .mapping(&oracle::mapping().replace("changes: scan", "changes: journal"))
+        .build();
+    let killed = project
+        .binary
+        .clone()
+        .with("CONTACTBRIDGE_CRASH_AT", "L.after:1");
+    assert_eq!(killed.line("sync").code, None);
+    let people = project.crm.people();
+    let has_addresses = |person: &&Person| !person.deleted && !oracle::addresses(person).is_empty();
+    let mut full = people.iter().filter(has_addresses);
+    let (emptied, dead) = (full.next().expect("one"), full.next().expect("another"));
+    let parents = |person: &Person| {
+        format!(
+            "FROM customers WHERE last_name = '{}' AND crm_id = {}",
+            person
+                .last_name
+                .as_deref()
+                .unwrap_or_default()
+                .replace('\'', "''"),
+            person.entity_id
+        )
+    };
+    let count = |person: &Person| {
+        project.cell(&format!(
+            "SELECT count(*) FROM customer_addresses WHERE customer_id IN (SELECT id {})",
+            parents(person)
+        ))
+    };
+    assert_ne!(count(emptied), "0");
+    assert!(
+        project
+            .crm
+            .edit(emptied.entity_id, |person| person.addresses = None)
+    );
+    assert!(project.crm.delete(dead.entity_id, Deletion::Flag));
+    project.sync(0);
+    project.sync(0);
+    assert_eq!(count(emptied), "0");
+    // The row of the dead one stands for a contact again, with what that shows.
+    compare(&project);
     project.quiet_sync(0);
 }
