@@ -228,8 +228,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 }
 
-/// Where the row shows what was announced, both sides showed it then. Child rows may have been made of the parts that were
-/// announced, and those are the bridge's to take away; what they show is not known, so that the next look settles them.
+/// Where the row shows what was announced, both sides showed it then; its child rows are claimed.
 fn move_to(link: &mut Link, intent: &Intent, local: &LocalView) {
     for (field, sent) in intent.sent.iter().enumerate() {
         if let Some(sent) = sent
@@ -244,6 +243,8 @@ fn move_to(link: &mut Link, intent: &Intent, local: &LocalView) {
     claim_parts(link, intent);
 }
 
+/// Child rows may have been made of the parts that were announced, and those are the bridge's to take away; what they show is not
+/// known, so that the next look settles them.
 fn claim_parts(link: &mut Link, intent: &Intent) {
     for (base, parts) in link.children.iter_mut().zip(&intent.parts) {
         let Some(parts) = parts else { continue };

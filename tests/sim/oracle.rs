@@ -87,10 +87,11 @@ pub struct Log {
     pub ever_deleted: BTreeSet<String>,
     /// When the last run that ended well, and left this person to no later one, began.
     pub synced: BTreeMap<String, u64>,
-    /// When the last run that ended well began, and when the bridge wrote to a contact last.
+    /// When the last run that ended well began.
     pub ended_well: u64,
+    /// When the bridge wrote to a person's contact last.
     pub pushed: BTreeMap<String, u64>,
-    /// The run whose list showed a person's contact last, and people whose contact died after that.
+    /// The run whose list showed a person's contact alive last.
     pub listed: BTreeMap<String, u64>,
     /// People who were deleted while the last push to their contact was not proved: its run had not ended well.
     pub unproved: BTreeSet<String>,

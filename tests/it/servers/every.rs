@@ -46,6 +46,13 @@ played!(
         a_value_that_does_not_fit_waits_and_the_other_fields_flow
         h27_a_new_address_for_a_contact_that_only_its_address_names_is_held
     }
+    night from two_way::night {
+        one_night_by_scan_with_generated_keys_ends_equal
+        one_night_by_scan_with_natural_keys_and_marks_ends_equal
+        one_night_by_journal_with_generated_keys_and_marks_ends_equal
+        one_night_by_journal_with_natural_keys_ends_equal
+        one_night_by_column_with_generated_keys_ends_equal
+    }
     one_way from two_way::one_way {
         f9_a_bridge_that_pulls_never_writes_the_crm_and_the_crm_wins
         f10_a_bridge_that_pushes_never_takes_from_the_crm_and_the_database_wins

@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 
 use crate::support::{Project, Server, Setup};
 use crate::two_way::crash::{assert_done, sync_through, work};
-use crate::two_way::night::one_night;
 pub use relay::Relay;
 
 use crate::two_way::{assert_equal_sides, contacts, mapping, plain, relink, rows};
@@ -28,11 +27,6 @@ macro_rules! on_each {
 }
 
 on_each!(
-    one_night_by_scan_ends_equal
-    one_night_by_scan_with_natural_keys_and_marks_ends_equal
-    one_night_by_journal_and_marks_ends_equal
-    one_night_by_journal_with_natural_keys_ends_equal
-    one_night_by_column_ends_equal
     children_arrive_and_follow_their_record
     a_lost_state_is_linked_again_and_nothing_is_made
     a_kill_at_any_checkpoint_makes_nothing_twice
@@ -41,41 +35,6 @@ on_each!(
     a_server_that_goes_away_in_a_run_ends_it_with_5_and_loses_nothing
     tls_is_verified_or_there_is_no_connection
 );
-
-fn one_night_by_scan_ends_equal(server: Server) {
-    let Some(setup) = plain(0).on(server) else {
-        return;
-    };
-    one_night(setup, "scan", false, false);
-}
-
-fn one_night_by_scan_with_natural_keys_and_marks_ends_equal(server: Server) {
-    let Some(setup) = plain(0).on(server) else {
-        return;
-    };
-    one_night(setup, "scan", true, true);
-}
-
-fn one_night_by_journal_and_marks_ends_equal(server: Server) {
-    let Some(setup) = plain(0).on(server) else {
-        return;
-    };
-    one_night(setup, "journal", false, true);
-}
-
-fn one_night_by_journal_with_natural_keys_ends_equal(server: Server) {
-    let Some(setup) = plain(0).on(server) else {
-        return;
-    };
-    one_night(setup, "journal", true, false);
-}
-
-fn one_night_by_column_ends_equal(server: Server) {
-    let Some(setup) = plain(0).on(server) else {
-        return;
-    };
-    one_night(setup, "{ column: updated_at }", false, false);
-}
 
 /// A mapping whose addresses are rows of their own.
 fn with_children() -> String {
