@@ -44,6 +44,8 @@ pub struct Collected {
     pub new_remote: BTreeMap<RemoteId, RemoteView>,
     /// Rows without a link.
     pub new_local: BTreeMap<LocalKey, LocalView>,
+    /// The rows that stood in links which were moved to another row, by the contact.
+    pub moved: HashMap<RemoteId, LocalKey>,
     /// Records that can't be decoded.
     pub bad: Vec<BadRecord>,
     /// Records whose own time is older than what was agreed, and which differ (evidence of a restored backup).

@@ -129,7 +129,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let review = Review {
             format: FORMAT,
             kind: ReviewKind::Match,
-            local: None,
+            // Should the contact that was meant be gone, a push of the row in its place would go to this one.
+            local: Some(intent.local.clone()),
             remote: Some(view.id.clone()),
             side: Some(Side::Remote),
             fields: self.columns(&matched),

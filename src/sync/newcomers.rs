@@ -246,23 +246,32 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             };
             let old = changed.link.clone();
             let Some(remote) = remote else {
-                // The contact has gone since. As a newcomer the row would bring it back, so the link is moved to the row, and what
-                // became of the contact is found out as ever.
+                // The contact has gone since. As a newcomer the row would bring it back, so the link is moved to the row, and the
+                // pair is planned like any other; where only the look-up does not find the contact, once it is known what became of it.
+                let state = changed.remote.clone();
                 let mut link = Link {
                     local: row.key.clone(),
                     row: local.row,
                     ..old.clone()
                 };
                 self.recall(run, &mut link, &local);
-                let mut task = Task::linked(link.clone(), None, Some(local), Action::Nothing);
+                collected.new_local.remove(&row.key);
+                if state == RemoteState::Dead {
+                    let changed = Changed {
+                        link,
+                        remote: state,
+                        local: Some(LocalState::Row(local)),
+                    };
+                    collected.pairs.insert(id.clone(), changed);
+                    collected.moved.insert(id.clone(), old.local);
+                    continue;
+                }
+                let mut task = Task::linked(link, None, Some(local), Action::Nothing);
                 task.from_local = true;
-                task.extra.remove(Table::ByLocal, old.local.to_bytes());
-                task.extra
-                    .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
-                put_link(&mut task.extra, &link);
+                move_link(&mut task, &old.local);
+                task.extra.put(Table::Inbox, dirty_remote(id), run.mark());
                 tasks.push(task);
                 collected.pairs.remove(id);
-                collected.new_local.remove(&row.key);
                 continue;
             };
             let link = Link {
@@ -610,6 +619,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             email: view.email.map(|digest| digest.0),
             matches,
         }
+    }
+}
+
+/// The link that the task begins with names another row than the one in the state.
+pub(crate) fn move_link(task: &mut Task, from: &LocalKey) {
+    if let Some(link) = task.replaces.as_ref().or(task.link.as_ref()) {
+        task.extra.remove(Table::ByLocal, from.to_bytes());
+        put_link(&mut task.extra, link);
     }
 }
 

@@ -11,6 +11,7 @@ use super::collect::{Changed, Collected, seen_mark};
 use super::guard::{DELETES_FLOOR, Load, Stop, check_emptied, check_load, check_site};
 use super::memory::{Decision, Link, Memory, RANGE, ReviewKind, Side, Stranger, dirty_remote};
 use super::merge::{Circumstances, Newer, newer};
+use super::newcomers::move_link;
 use super::plan::{LocalState, Policies, RemoteState, Step, children_unchanged, plan_pair};
 use super::push::{IGNORED, MISSES_MAX};
 use super::report::{Guard, PlanItem};
@@ -53,6 +54,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 self.wait_with_restore(run, &echoes, &mut task);
             }
             tasks.push(task);
+        }
+        for task in &mut tasks {
+            let link = task.replaces.as_ref().or(task.link.as_ref());
+            if let Some(from) = link.and_then(|link| collected.moved.remove(&link.remote)) {
+                move_link(task, &from);
+            }
         }
         for bad in std::mem::take(&mut collected.bad) {
             self.hold_bad(run, bad);

@@ -340,6 +340,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     let moved = expected.digests[field] != contact.digests[field];
                     (sent[field].is_none() && moved && expected.values[field].is_ok())
                         .then_some(expected.digests[field])
+                        // Sent once more: what the push before moved, moves no more.
+                        .or_else(|| task.follows.get(field).copied().flatten())
                 })
                 .collect(),
             values: self.seal_sent(&key, &expected, &sent),

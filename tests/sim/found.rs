@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 49] = [
+const FOUND: [(Play, u64, &str); 52] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -236,6 +236,21 @@ const FOUND: [(Play, u64, &str); 49] = [
         Play::Busy,
         33_082,
         "an oracle that took for agreed what a run had left to the next one",
+    ),
+    (
+        Play::Foul,
+        13_859,
+        "a contact that a late push had made in the place of a deleted one waited for a person, and the row was sent over it",
+    ),
+    (
+        Play::Foul,
+        15_790,
+        "a row that a killed run had made for a contact known to be gone was linked to it, and sent two runs later",
+    ),
+    (
+        Play::Busy,
+        25_058,
+        "sent three times, a record forgot what its first push had changed besides what it sent; its row deleted, that was an edit",
     ),
 ];
 
