@@ -257,7 +257,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for durable in std::mem::take(&mut run.behind) {
             durable.await?;
         }
-        self.release_vanished(run).await?;
         let mut batch = std::mem::take(&mut run.held_batch);
         for key in self.vanished_strangers(run).await? {
             batch.remove(Table::Stranger, key);
@@ -283,6 +282,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             run.facts.full_due = run.relink;
             run.facts.relink = false;
         }
+        run.facts.full_due |= run.full_next;
         if run.local_position.is_some() {
             run.facts.local_position.clone_from(&run.local_position);
         }

@@ -38,6 +38,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if run.full && (!run.first_load || run.live_local > 0) && run.scan_end.is_some() {
             self.find_absences(run, &mut collected).await?;
         }
+        // Before anything is planned that would wait for them.
+        self.release_vanished(run).await?;
         self.watch.progress("planning", 0, None);
         let mut tasks = self.plan_newcomers(run, &mut collected).await?;
         for task in &mut tasks {

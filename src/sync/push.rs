@@ -69,7 +69,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 },
                 // What the first push has proved is settled; what became of the contact since is for the next run.
                 _ if is_again => {
-                    run.facts.full_due |= matches!(fresh, Fresh::Gone);
+                    run.full_next |= matches!(fresh, Fresh::Gone);
                     task.extra
                         .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     settled.push(task);
@@ -79,7 +79,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     task.extra
                         .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     task.holds.push(Hold { code: "E-CONTACT-MISSING", reason: "The CRM does not find the contact; the next full read tells whether it was deleted".into(), fields: Vec::new() });
-                    run.facts.full_due = true;
+                    run.full_next = true;
                     self.hold_push(run, task).await?;
                 }
                 Fresh::Taken => {

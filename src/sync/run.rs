@@ -180,6 +180,8 @@ pub struct Run {
     pub since: Option<Stamp>,
     /// Everything is read and compared.
     pub full: bool,
+    /// The next run reads everything: a contact was not found, which proves nothing yet.
+    pub full_next: bool,
     /// What is read is how each record stands now; no stale page can bring back the dead.
     pub current: bool,
     /// Records of a queue that were read in this round, and how many there are.
@@ -286,6 +288,7 @@ impl Run {
             dry: options.dry,
             since: options.since,
             full: false,
+            full_next: false,
             current: false,
             worked: (0, 0),
             first_load: false,

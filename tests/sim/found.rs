@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 52] = [
+const FOUND: [(Play, u64, &str); 53] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -246,6 +246,11 @@ const FOUND: [(Play, u64, &str); 52] = [
         Play::Foul,
         15_790,
         "a row that a killed run had made for a contact known to be gone was linked to it, and sent two runs later",
+    ),
+    (
+        Play::Foul,
+        26_352,
+        "a contact that a row had waited for was known to be gone only after the row was planned, and the row went a run late",
     ),
     (
         Play::Busy,
