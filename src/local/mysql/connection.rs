@@ -23,6 +23,10 @@ use crate::model::LocalKey;
 const MYSQL_MIN: (u32, u32) = (8, 0);
 const MARIADB_MIN: (u32, u32) = (10, 6);
 
+/// Statements that stay prepared on a connection; a run needs some eight sizes of some twenty statements. The server has a limit for
+/// all connections together (16,382 by default).
+const STATEMENTS_MAX: usize = 256;
+
 /// Name of the lock under which bridges change the schema, one after the other.
 const SCHEMA_LOCK: &str = "contactbridge schema";
 
@@ -57,7 +61,7 @@ impl MySql {
                 Param::Ints(_) | Param::Texts(_) => query,
             };
         }
-        query.persistent(!statement.once)
+        query
     }
 }
 
@@ -69,6 +73,7 @@ impl Connector for MySql {
             .pipes_as_concat(false)
             .no_engine_substitution(false)
             .timezone(None)
+            .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging();
         options = match &address.way {
             Way::Socket(path) => options.socket(path),

@@ -9,7 +9,9 @@ use super::connection::MySql;
 use super::position::Position;
 use crate::local::dialect::Dialect;
 use crate::local::problem::JournalState;
-use crate::local::server::backend::{Answer, Backend, Journal, Noted, Statement, first, rows};
+use crate::local::server::backend::{
+    Answer, Backend, Journal, Noted, Statement, filled_up, first, rows,
+};
 use crate::model::LocalKey;
 
 const DIALECT: Dialect = Dialect::MySql;
@@ -152,10 +154,9 @@ async fn delete(server: &mut MySql, numbers: &[i64]) -> Answer<u64> {
     for part in numbers.chunks(DELETE_MAX) {
         let mut forget =
             Statement::new(DIALECT, "DELETE FROM contactbridge_journal WHERE seq IN (");
-        for (at, number) in part.iter().enumerate() {
+        for (at, number) in filled_up(part).enumerate() {
             forget = forget.sql(if at > 0 { ", " } else { "" }).int(*number);
         }
-        forget.once = true;
         gone += server.execute(&forget.sql(")")).await?.rows;
     }
     Ok(gone)
@@ -227,11 +228,10 @@ async fn entries(server: &mut MySql, journal: &Journal, since: &Position) -> Ans
     .int(since.newest);
     if !since.gaps.is_empty() {
         asked = asked.sql(" OR seq IN (");
-        for (at, gap) in since.gaps.iter().enumerate() {
+        for (at, gap) in filled_up(&since.gaps).enumerate() {
             asked = asked.sql(if at > 0 { ", " } else { "" }).int(*gap);
         }
         asked = asked.sql(")");
-        asked.once = true;
     }
     let asked = asked.sql(" ORDER BY seq LOCK IN SHARE MODE");
     let mut found = Vec::new();

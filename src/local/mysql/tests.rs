@@ -147,3 +147,9 @@ async fn a_table_without_transactions_is_refused() {
     let error = side.prepare().await.unwrap_err();
     assert_eq!(error.code(), "E-DB-TABLE");
 }
+
+#[tokio::test]
+async fn statements_stay_prepared() {
+    let Some(place) = place() else { return };
+    crate::local::server::tests::statements_stay_prepared(&place).await;
+}

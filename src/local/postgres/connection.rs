@@ -52,7 +52,7 @@ impl Postgres {
                 Param::Texts(texts) => query.bind(texts.as_slice()),
             };
         }
-        query.persistent(!statement.once)
+        query
     }
 }
 

@@ -18,14 +18,42 @@ pub(in crate::local) enum Param {
     Texts(Vec<Option<String>>),
 }
 
-/// A statement that grows with its parameters.
+/// A statement that grows with its parameters. It stays prepared on its connection, so the texts that come again must be few: MySQL's
+/// lists, which are written out, have a power of two of entries, and what a list lacks is made up with its last entry.
+///
+/// (Taking back a prepared statement is a message without an answer. The driver leaves Nagle's algorithm on, and what is sent next
+/// waits until the server gets round to acknowledging it: 40 ms a statement, measured.)
 #[derive(Clone, Debug)]
 pub(in crate::local) struct Statement {
     pub(in crate::local) dialect: Dialect,
     pub(in crate::local) text: String,
     pub(in crate::local) params: Vec<Param>,
-    /// Its text is unlikely to come again, so it is not worth keeping prepared.
-    pub(in crate::local) once: bool,
+}
+
+/// The entries of a list in MySQL: as many as the next power of two, the last one again and again.
+pub(in crate::local) fn filled_up<T>(entries: &[T]) -> impl Iterator<Item = &T> {
+    let missing = entries.len().next_power_of_two() - entries.len();
+    entries
+        .iter()
+        .chain(entries.last().into_iter().cycle().take(missing))
+}
+
+/// Parts of no more than `most` entries, one a statement; in MySQL, where an entry can't stand twice, a power of two each.
+pub(in crate::local) fn portions<T>(
+    dialect: Dialect,
+    entries: &[T],
+    most: usize,
+) -> impl Iterator<Item = &[T]> {
+    let mut rest = entries;
+    std::iter::from_fn(move || {
+        let mut size = rest.len().min(most.max(1));
+        if dialect == Dialect::MySql && size > 0 {
+            size = 1 << size.ilog2();
+        }
+        let (part, after) = rest.split_at(size);
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 impl Statement {
@@ -34,7 +62,6 @@ impl Statement {
             dialect,
             text: text.into(),
             params: Vec::new(),
-            once: false,
         }
     }
 
@@ -87,11 +114,10 @@ impl Statement {
     pub(in crate::local) fn among_keys(self, column: &ColumnShape, keys: &[LocalKey]) -> Self {
         if self.dialect == Dialect::MySql {
             let mut statement = self.sql(" IN (");
-            for (at, key) in keys.iter().enumerate() {
+            for (at, key) in filled_up(keys).enumerate() {
                 let comma = if at > 0 { ", " } else { "" };
                 statement = statement.sql(comma).key(column, key);
             }
-            statement.once = true;
             return statement.sql(")");
         }
         if column.is_integer() {
@@ -139,11 +165,10 @@ impl Statement {
     pub(in crate::local) fn among(self, texts: &[&str]) -> Self {
         if self.dialect == Dialect::MySql {
             let mut statement = self.sql(" IN (");
-            for (at, text) in texts.iter().enumerate() {
+            for (at, text) in filled_up(texts).enumerate() {
                 let comma = if at > 0 { ", " } else { "" };
                 statement = statement.sql(comma).text(text);
             }
-            statement.once = true;
             return statement.sql(")");
         }
         let texts = texts.iter().map(|text| Some((*text).to_owned())).collect();
@@ -336,4 +361,42 @@ pub(in crate::local) async fn first<B: Backend>(
         })
         .await?;
     Ok(found.flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_in_mysql_have_a_power_of_two_of_entries() {
+        for (given, filled) in [(0, 0), (1, 1), (2, 2), (3, 4), (5, 8), (500, 512)] {
+            let entries: Vec<usize> = (0..given).collect();
+            let all: Vec<usize> = filled_up(&entries).copied().collect();
+            assert_eq!(all.len(), filled);
+            assert_eq!(all[..given], entries);
+            assert!(all[given..].iter().all(|entry| entry + 1 == given));
+        }
+        let keys: Vec<LocalKey> = (1..=3).map(LocalKey::Int).collect();
+        let texts: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let statement = Statement::new(Dialect::MySql, "k").among(&texts);
+        assert_eq!(statement.text, "k IN (?, ?, ?, ?)");
+        assert_eq!(statement.params.len(), 4);
+    }
+
+    #[test]
+    fn portions_hold_each_entry_once() {
+        let entries: Vec<u32> = (0..700).collect();
+        for (dialect, most, sizes) in [
+            (Dialect::MySql, 300, vec![256, 256, 128, 32, 16, 8, 4]),
+            (Dialect::MySql, 0, vec![1; 700]),
+            (Dialect::Postgres, 300, vec![300, 300, 100]),
+        ] {
+            let parts: Vec<&[u32]> = portions(dialect, &entries, most).collect();
+            let found: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+            assert_eq!(found, sizes);
+            assert_eq!(parts.concat(), entries);
+        }
+        assert_eq!(portions(Dialect::MySql, &entries[..0], 9).count(), 0);
+    }
 }

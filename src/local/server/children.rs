@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::Reader;
-use super::backend::{Answer, Backend, Statement};
+use super::backend::{Answer, Backend, Statement, portions};
 use super::binding::ChildBinding;
 use super::feed::KEYS_MAX;
 use super::shape::ColumnShape;
@@ -97,7 +97,7 @@ impl<B: Backend> Writer<'_, B> {
         }
         let mut columns = vec![&child.parent];
         columns.extend(&child.columns);
-        for part in made.chunks(INSERT_MAX) {
+        for part in portions(B::DIALECT, &made, INSERT_MAX) {
             let rows: Vec<Vec<&Cell>> =
                 part.iter()
                     .map(|(parent, row)| {

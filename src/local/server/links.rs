@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::backend::{Answer, Backend, Statement, first, rows};
+use super::backend::{Answer, Backend, Statement, first, portions, rows};
 use super::feed::KEYS_MAX;
 use crate::local::dialect::Dialect;
 use crate::local::{Fence, LinkRow, LocalMeta};
@@ -284,7 +284,7 @@ pub(super) async fn put<B: Backend>(
 ) -> Answer<()> {
     let keys: Vec<LocalKey> = links.iter().map(|link| link.key.clone()).collect();
     remove(backend, bridge, &keys).await?;
-    for part in links.chunks(KEYS_MAX) {
+    for part in portions(B::DIALECT, links, KEYS_MAX) {
         let number = |link: &LinkRow| match link.key {
             LocalKey::Int(number) => Some(number.to_string()),
             LocalKey::Text(_) => None,
@@ -309,7 +309,6 @@ pub(super) async fn put<B: Backend>(
                     .optional(remote(link).as_deref())
                     .sql(")");
             }
-            statement.once = true;
         } else {
             statement = statement
                 .sql("SELECT ")

@@ -5,7 +5,7 @@ mod fresh;
 
 use chrono::NaiveDateTime;
 
-use super::backend::{Statement, first};
+use super::backend::{Statement, first, rows};
 use super::{Connector, ServerLocal, ServerOptions};
 use crate::config::{DatabaseUrl, ServerUrl, database_for_tests};
 use crate::database::Address;
@@ -619,4 +619,55 @@ pub(in crate::local) async fn child_rows_that_are_equal_are_not_written<B: Conne
         ),
         "{outcomes:?}"
     );
+}
+
+/// Each statement that is taken back costs a wait (see [`Statement`]), so whatever the sizes of the work, none is, and few are made.
+pub(in crate::local) async fn statements_stay_prepared<B: Connector>(place: &At<B>) {
+    let mut side = prepared(place, journalled()).await;
+    let mut position = side.position().await.unwrap().unwrap();
+    for count in [1, 2, 3, 5, 9, 40, 77, 100, 300] {
+        let name = |at: i64| format!("{count}-{at}");
+        let made: Vec<RowWrite> = (0..count)
+            .map(|at| insert(&name(at), &format!("{}@example.org", name(at)), at))
+            .collect();
+        let rows = inserted(&mut side, &made).await;
+        let older: Vec<RowWrite> = rows
+            .iter()
+            .map(|row| update(row, vec![(2, Cell::Int(count))]))
+            .collect();
+        let rows = inserted(&mut side, &older).await;
+        place.other("UPDATE customers SET name = 'other'");
+        let (changed, next) = keys(side.changes(Some(position.as_str())).await.unwrap());
+        assert_eq!(changed.len(), rows.len());
+        position = next;
+        let rows = side.fetch(&changed).await.unwrap();
+        let gone: Vec<RowWrite> = rows
+            .into_iter()
+            .flatten()
+            .map(|row| RowWrite::Delete {
+                key: row.key,
+                expect: row.digest,
+            })
+            .collect();
+        let outcomes = side.apply(&fence(1), &gone).await.unwrap();
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| matches!(outcome, RowOutcome::Written(None)))
+        );
+    }
+    let asked = Statement::new(B::DIALECT, "SHOW SESSION STATUS LIKE 'Com_stmt_%'");
+    let counts = rows(side.connection.as_mut().unwrap(), &asked)
+        .await
+        .unwrap();
+    let count = |name: &str| -> u64 {
+        let row = counts
+            .iter()
+            .find(|row| row[0].as_deref() == Some(name))
+            .unwrap();
+        row[1].as_deref().unwrap().parse().unwrap()
+    };
+    assert_eq!(count("Com_stmt_close"), 0);
+    assert!(count("Com_stmt_prepare") < 200);
+    assert!(count("Com_stmt_execute") > 2 * count("Com_stmt_prepare"));
 }

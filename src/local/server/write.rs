@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use super::Reader;
-use super::backend::{Answer, Backend, Fault, Statement, rows};
+use super::backend::{Answer, Backend, Fault, Statement, filled_up, portions, rows};
 use super::binding::Binding;
 use super::links;
 use super::shape::{ColumnShape, Family};
@@ -18,7 +18,7 @@ use crate::model::{Cell, LocalKey, Vault};
 /// Parameters that a statement may have (MySQL takes 65,535, PostgreSQL few because they are arrays).
 const PARAMS_MAX: usize = 60_000;
 /// Rows of one UPDATE in MySQL, whose CASE is searched for each of them.
-const CASES_MAX: usize = 100;
+const CASES_MAX: usize = 64;
 
 /// What writing needs, inside a transaction.
 pub(super) struct Writer<'a, B> {
@@ -199,7 +199,7 @@ impl<B: Backend> Writer<'_, B> {
         let mut keys = Vec::with_capacity(values.len());
         // Without a single value the statement has no list of rows.
         let size = if used.is_empty() { 1 } else { per_statement };
-        for part in values.chunks(size) {
+        for part in portions(B::DIALECT, values, size) {
             let made = match B::DIALECT {
                 Dialect::MySql => self.insert_mysql(used, part).await?,
                 _ => self.insert_postgres(used, part).await?,
@@ -695,7 +695,6 @@ pub(super) fn insert_many(
             }
             statement = statement.sql(")");
         }
-        statement.once = values.len() > 1;
         return statement;
     }
     let aliases: Vec<String> = (0..columns.len()).map(|at| format!("c{at}")).collect();
@@ -743,7 +742,7 @@ fn cases<B: Backend>(
             "{comma}{} = CASE {key}",
             B::DIALECT.name(&column.name)
         ));
-        for row in rows {
+        for row in filled_up(rows) {
             let cell = row.values.get(at).copied().unwrap_or(&Cell::Null);
             statement = statement
                 .sql(" WHEN ")
