@@ -625,7 +625,7 @@ pub(in crate::local) async fn child_rows_that_are_equal_are_not_written<B: Conne
 pub(in crate::local) async fn statements_stay_prepared<B: Connector>(place: &At<B>) {
     let mut side = prepared(place, journalled()).await;
     let mut position = side.position().await.unwrap().unwrap();
-    for count in [1, 2, 3, 5, 9, 40, 77, 100, 300] {
+    for count in (1..40).chain([77, 300]) {
         let name = |at: i64| format!("{count}-{at}");
         let made: Vec<RowWrite> = (0..count)
             .map(|at| insert(&name(at), &format!("{}@example.org", name(at)), at))
@@ -668,6 +668,6 @@ pub(in crate::local) async fn statements_stay_prepared<B: Connector>(place: &At<
         row[1].as_deref().unwrap().parse().unwrap()
     };
     assert_eq!(count("Com_stmt_close"), 0);
-    assert!(count("Com_stmt_prepare") < 200);
+    assert!(count("Com_stmt_prepare") < 160, "{counts:?}");
     assert!(count("Com_stmt_execute") > 2 * count("Com_stmt_prepare"));
 }
