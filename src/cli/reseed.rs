@@ -1,5 +1,7 @@
 //! `contactbridge reseed BRIDGE`: set the watermark back, or rebuild a lost state from both sides.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::args::{Global, ReseedArgs};
@@ -8,12 +10,15 @@ use super::exit::Exit;
 use super::logging::{complain, warn_of};
 use super::output::Output;
 use super::project;
-use super::sync::{Document, date, one, run_id, text};
+use super::sync::{Document, date, held, run_id, text};
 use super::world::RealWorld;
 use crate::config::Settings;
-use crate::model::{Error, Result, World};
-use crate::state::{self, Second};
+use crate::model::{Error, ErrorKind, Result, World};
+use crate::state::{self, AnyStore, Second};
 use crate::sync::{Memory, RunOptions, begin_relink, reseed};
+
+/// How soon a lock that another pass holds is asked for again.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Sets back, or rebuilds.
 pub async fn run(global: &Global, args: &ReseedArgs, output: Output) -> Result<Exit> {
@@ -58,27 +63,22 @@ async fn relink(global: &Global, settings: &Settings, name: &str, output: Output
     let world = RealWorld::new();
     let chosen = settings.bridge(name)?;
     let mut bridge = Bridge::prepare(settings, chosen, &world, Purpose::Rebuild)?;
-    if let Err(error) = begin(&mut bridge, &world).await {
-        if !is_damage(&error) {
-            return Err(error);
+    let store = match begin(&mut bridge, &world).await {
+        Ok(store) => store,
+        Err(error) if is_damage(&error) => {
+            warn_of(&error);
+            if let Some(aside) = state::set_aside(&bridge.location, name, world.now())? {
+                tracing::warn!(
+                    "the old state of bridge {name} was put aside as {aside}; delete it when all is well"
+                );
+            }
+            begin_in_its_turn(&mut bridge, &world).await?
         }
-        warn_of(&error);
-        if let Some(aside) = state::set_aside(&bridge.location, name, world.now())? {
-            tracing::warn!(
-                "the old state of bridge {name} was put aside as {aside}; delete it when all is well"
-            );
-        }
-        begin(&mut bridge, &world).await?;
-    }
+        Err(error) => return Err(error),
+    };
     world.heed_signals()?;
-    let (pass, error) = one(
-        chosen,
-        bridge,
-        &RunOptions::default(),
-        &world,
-        global.shows_progress(),
-    )
-    .await;
+    let options = RunOptions::default();
+    let (pass, error) = held(bridge, store, &options, &world, global.shows_progress()).await;
     if let Some(error) = &error {
         complain(error);
     }
@@ -91,14 +91,35 @@ async fn relink(global: &Global, settings: &Settings, name: &str, output: Output
     Ok(exit)
 }
 
-async fn begin(bridge: &mut Bridge<'_>, world: &RealWorld) -> Result<()> {
+/// The store stays held: a pass of `contactbridge run` in between would only be in the way.
+async fn begin(bridge: &mut Bridge<'_>, world: &RealWorld) -> Result<AnyStore> {
     let (store, _) = bridge.open_store().await?;
     let mut begun = begin_relink(&store, &mut bridge.local, world).await;
     if let (Ok(()), Some(second)) = (&begun, &mut bridge.second) {
         begun = begin_relink(&Second(&store), &mut second.local, world).await;
     }
-    store.close()?;
-    begun
+    match begun {
+        Ok(()) => Ok(store),
+        Err(error) => {
+            store.close()?;
+            Err(error)
+        }
+    }
+}
+
+/// The old state is out of the way, and the remedy must not be left half done: a pass of `contactbridge run`, which may have
+/// taken the lock just then, is waited for.
+async fn begin_in_its_turn(bridge: &mut Bridge<'_>, world: &RealWorld) -> Result<AnyStore> {
+    let patience = world.monotonic() + bridge.settings.limits.lock_wait;
+    loop {
+        match begin(bridge, world).await {
+            Err(error) if error.kind() == ErrorKind::Busy && world.monotonic() < patience => {
+                world.heed_signals()?;
+                world.sleep(AGAIN).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Whether the state itself is what can't be used, so that a new one may take its place.

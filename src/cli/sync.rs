@@ -147,7 +147,7 @@ async fn prepare<'s>(
 /// One pass of one bridge. It always gives a report. Where `contactbridge run` holds the bridge, the pass is made there.
 pub async fn one(
     settings: &BridgeSettings,
-    mut bridge: Bridge<'_>,
+    bridge: Bridge<'_>,
     options: &RunOptions,
     world: &RealWorld,
     shows_progress: bool,
@@ -182,8 +182,20 @@ pub async fn one(
             return (Pass::of(report), Some(error));
         }
     };
-    let progress = Progress::start(shows_progress, name);
-    let watch = Watching::new(&progress, name);
+    held(bridge, store, options, world, shows_progress).await
+}
+
+/// The same over a store that is held already; it is closed in the end.
+pub async fn held(
+    mut bridge: Bridge<'_>,
+    store: AnyStore,
+    options: &RunOptions,
+    world: &RealWorld,
+    shows_progress: bool,
+) -> (Pass, Option<Error>) {
+    let settings = bridge.settings;
+    let progress = Progress::start(shows_progress, &settings.name);
+    let watch = Watching::new(&progress, &settings.name);
     let (finished, kept) = with_store(&mut bridge, &store, options, &watch).await;
     drop(progress);
     let Finished {
