@@ -199,13 +199,20 @@ fn refuse_collisions(
                 taken.entry(key).or_default().push(Candidate::Known(place));
             }
         }
+        // A person may call a row separate, but only its own External ID keeps the service from taking it for the other. Its address
+        // is taken all the same.
+        let is_apart =
+            |row: &Newcomer| row.separate && row.external.is_some() && why == Why::EmailTaken;
+        let alone = |fates: &Correlation, place: usize| fates.locals[place] == Fate::Alone;
         let mut first: HashMap<Digest, usize> = HashMap::new();
         for (place, row) in locals.iter().enumerate() {
+            if let (Some(key), true) = (identity(row), is_apart(row) && alone(fates, place)) {
+                first.entry(key).or_insert(place);
+            }
+        }
+        for (place, row) in locals.iter().enumerate() {
             let Some(key) = identity(row) else { continue };
-            // A person may call a row separate, but only its own External ID keeps the service from taking it for the other.
-            if fates.locals[place] != Fate::Alone
-                || (row.separate && row.external.is_some() && why == Why::EmailTaken)
-            {
+            if !alone(fates, place) || is_apart(row) {
                 continue;
             }
             if let Some(others) = taken.get(&key) {
@@ -265,6 +272,7 @@ fn group(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// A newcomer with External ID and e-mail, both of them match rules in this order; 0 is empty.
     fn person(external: u64, email: u64) -> Newcomer {
@@ -274,6 +282,54 @@ mod tests {
             external: digest(external, 0),
             email: digest(email, 1),
             separate: false,
+        }
+    }
+
+    fn people(most: usize) -> impl Strategy<Value = Vec<Newcomer>> {
+        let one = (0u64..4, 0u64..4, proptest::bool::weighted(0.2));
+        proptest::collection::vec(one, 0..=most).prop_map(|all| {
+            all.into_iter()
+                .map(|(external, email, separate)| Newcomer {
+                    separate,
+                    ..person(external, email)
+                })
+                .collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn whoever_comes_is_paired_with_one_and_no_two_are_made_under_one_identity(
+            remotes in people(5), locals in people(5), known in people(3),
+        ) {
+            let found = correlate(&remotes, &locals, &known);
+            prop_assert_eq!(&found, &correlate(&remotes, &locals, &known), "the same twice");
+            prop_assert_eq!((found.remotes.len(), found.locals.len()), (remotes.len(), locals.len()));
+            for (at, fate) in found.remotes.iter().enumerate() {
+                if let Fate::Pair(local) = fate {
+                    prop_assert_eq!(&found.locals[*local], &Fate::Pair(at));
+                    prop_assert!(!contradict(&remotes[at], &locals[*local]));
+                    prop_assert!(!remotes[at].separate && !locals[*local].separate);
+                }
+            }
+            for (at, fate) in found.locals.iter().enumerate() {
+                match fate {
+                    Fate::Pair(remote) => prop_assert_eq!(&found.remotes[*remote], &Fate::Pair(at)),
+                    Fate::Held(_, others) => prop_assert!(!others.is_empty()),
+                    Fate::Alone => {
+                        let row = &locals[at];
+                        let is_made = |other: usize| other != at && found.locals[other] == Fate::Alone;
+                        let made = (0..locals.len()).filter(|other| is_made(*other)).map(|other| &locals[other]);
+                        // The service would take the new contact for whoever is found by the same.
+                        for other in remotes.iter().chain(&known).chain(made) {
+                            prop_assert!(row.external.is_none() || row.external != other.external);
+                            let is_apart = row.separate && row.external.is_some();
+                            prop_assert!(is_apart || row.email.is_none() || row.email != other.email);
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -418,6 +474,15 @@ mod tests {
             let found = correlate(&[], std::slice::from_ref(&row), &[person(7, 5)]);
             assert_eq!(found.locals, [fate], "{row:?}");
         }
+        // Whoever is new with the same address waits for the two to be told apart.
+        let found = correlate(&[], &[person(0, 5), separate(8, 5)], &[]);
+        assert_eq!(
+            found.locals,
+            [
+                Fate::Held(Why::Twin, vec![Candidate::Local(1)]),
+                Fate::Alone
+            ]
+        );
         let found = correlate(&[person(0, 5)], &[separate(0, 5)], &[]);
         assert_eq!(found.remotes, [Fate::Alone]);
         assert_eq!(

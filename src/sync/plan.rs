@@ -236,6 +236,7 @@ mod tests {
     use crate::sync::memory::{Base, ChildBase};
     use crate::sync::merge::{Flow, Newer};
     use crate::sync::view::ChildView;
+    use proptest::prelude::*;
 
     const RULES: [FieldRule; 1] = [FieldRule {
         idle: false,
@@ -318,6 +319,82 @@ mod tests {
                 take,
                 waiting: false,
             },
+        }
+    }
+
+    fn swapped(flow: Flow) -> Flow {
+        let other = |side| match side {
+            Side::Local => Side::Remote,
+            Side::Remote => Side::Local,
+        };
+        match flow {
+            Flow::ToLocal => Flow::ToRemote,
+            Flow::ToRemote => Flow::ToLocal,
+            Flow::Settled(side) => Flow::Settled(other(side)),
+            Flow::Unreadable(side) => Flow::Unreadable(other(side)),
+            same @ (Flow::Keep | Flow::Agree | Flow::Review | Flow::Drift) => same,
+        }
+    }
+
+    fn mirrored(step: Step) -> Step {
+        let other = |side| match side {
+            Side::Local => Side::Remote,
+            Side::Remote => Side::Local,
+        };
+        match step {
+            Step::Settle(merged) => Step::Settle(Merged {
+                flows: merged.flows.into_iter().map(swapped).collect(),
+            }),
+            Step::DeleteLocal => Step::DeleteRemote,
+            Step::DeleteRemote => Step::DeleteLocal,
+            Step::HoldDelete(side) => Step::HoldDelete(other(side)),
+            Step::IgnoreDelete(side) => Step::IgnoreDelete(other(side)),
+            Step::RestoreLocal => Step::RestoreRemote,
+            Step::RestoreRemote => Step::RestoreLocal,
+            same @ (Step::Nothing | Step::Bury) => same,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn swapping_the_sides_swaps_the_step(
+            local in proptest::option::of(0u64..4), remote in proptest::option::of(0u64..4), base in (0u64..4, 0u64..4),
+            gone in 0usize..3, deletes in 0usize..3, policy in 0usize..4, take in 0usize..3, full: bool, waiting: bool,
+        ) {
+            use ConflictPolicy::{Local, Newest, Remote, Review};
+            let side = |at: usize| [None, Some(Side::Local), Some(Side::Remote)][at];
+            let flipped = |at: usize| side([0, 2, 1][at]);
+            let deletes = [DeletePolicy::Apply, DeletePolicy::Review, DeletePolicy::Ignore][deletes];
+            let step = |local: Option<u64>, remote: Option<u64>, base: (u64, u64), gone, take, policy| {
+                let link = Link {
+                    gone,
+                    row: Digest(base.0),
+                    bases: vec![Some(Base { local: Digest(base.0), remote: Digest(base.1) })],
+                    ..link()
+                };
+                let fields = [FieldRule { policy, ..RULES[0] }];
+                let policies = Policies {
+                    fields: &fields,
+                    direction: Direction::Both,
+                    deletes,
+                    circumstances: Circumstances { newer: Newer::Unknown, full, rewound: None, take, waiting },
+                };
+                let remote = remote.map_or(RemoteState::Dead, contact);
+                let local = local.map_or(LocalState::Gone, row);
+                let planned = plan_pair(&link, &remote, &local, policies);
+                assert_eq!(planned, plan_pair(&link, &remote, &local, policies), "the same twice");
+                planned
+            };
+            let (here, there) = [(Local, Remote), (Remote, Local), (Newest, Newest), (Review, Review)][policy];
+            let planned = step(local, remote, base, side(gone), side(take), here);
+            let other = step(remote, local, (base.1, base.0), flipped(gone), flipped(take), there);
+            prop_assert_eq!(mirrored(planned.clone()), other);
+            // An edit is never lost to a deletion, unless a person said so.
+            if take == 0 && side(gone).is_none() {
+                let edited = local.is_some_and(|local| local != base.0) || remote.is_some_and(|remote| remote != base.1);
+                prop_assert!(!edited || !matches!(planned, Step::DeleteLocal | Step::DeleteRemote));
+            }
         }
     }
 
