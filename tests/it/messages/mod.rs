@@ -27,19 +27,19 @@ use serde_json::json;
 use crate::support::{Binary, Fresh, Ran, files, store};
 
 /// A project with one bridge, `shop`, from the mappings that `init` writes.
-struct Shop {
+pub struct Shop {
     directory: tempfile::TempDir,
-    binary: Binary,
+    pub binary: Binary,
     /// Its database, where that is not a SQLite file.
     fresh: Option<Fresh>,
 }
 
-const RECEIVE: &str =
+pub const RECEIVE: &str =
     "      receive:\n        listen: 127.0.0.1:0\n        clients: { orce: secret }\n";
 
 impl Shop {
     /// `remote`: the lines below `kind:`; `bridge`: further lines of the bridge.
-    fn new(remote: &str, bridge: &str) -> Self {
+    pub fn new(remote: &str, bridge: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let binary = Binary::at(directory.path())
             .with("ORCE_CLIENT_SECRET", "s")
@@ -63,11 +63,11 @@ impl Shop {
         Self::new(RECEIVE, "")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn line(&self, line: &str) -> Ran {
+    pub fn line(&self, line: &str) -> Ran {
         self.binary.line(line)
     }
 
@@ -78,12 +78,12 @@ impl Shop {
     }
 
     #[track_caller]
-    fn edit(&self, file: &str, old: &str, new: &str) {
+    pub fn edit(&self, file: &str, old: &str, new: &str) {
         files::edit(&self.path(file), old, new);
     }
 
     /// Takes messages over, as the receiver of `run` does.
-    fn take(&self, messages: &[Message]) {
+    pub fn take(&self, messages: &[Message]) {
         let location = StateLocation::Sled(self.path("state"));
         let world = RealWorld::new();
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::support::store::refusing;
 
 #[test]
 pub fn the_vendors_own_examples_become_rows() {
@@ -248,7 +249,8 @@ pub fn a_row_that_the_database_refuses_is_repaired_by_retry() {
     let shop = Shop::receiving();
     shop.take(&[created(1, "7", "Quill")]);
     shop.sync(0);
-    shop.sql("CREATE TRIGGER no_reed BEFORE UPDATE ON customers WHEN NEW.last_name = 'Reed' BEGIN SELECT RAISE(ABORT, 'no'); END");
+    let [refuse, allow] = refusing("customers", "last_name", "Reed");
+    shop.sql(&refuse);
     shop.take(&[changed(2, "7", "Reed"), created(3, "8", "Teal")]);
     let report = shop.sync(3);
     assert_eq!(
@@ -257,7 +259,7 @@ pub fn a_row_that_the_database_refuses_is_repaired_by_retry() {
         "{report:#}"
     );
     assert_eq!(shop.sync(3)["pull"]["read"], 0);
-    shop.sql("DROP TRIGGER no_reed");
+    shop.sql(&allow);
     let list = shop.line("quarantine list --format json").exits(0).json();
     let id = list[0]["id"].as_str().expect("an id").to_owned();
     shop.line(&format!("quarantine retry {id}")).exits(0);

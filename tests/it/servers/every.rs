@@ -38,12 +38,14 @@ played!(
         #[ignore = "torture: thousands of people on a server"]
         thousands_of_awkward_people_arrive_equal_and_the_second_run_writes_nothing
         soap_1_1_and_a_site_token_serve_as_well
+        what_a_killed_first_load_left_follows_contacts_that_change_before_the_next_run
     }
     held from two_way::held {
         c3_what_matches_not_one_to_one_is_linked_or_separated_by_a_person
         h26_a_row_without_identity_waits_and_leaves_quarantine_when_it_gets_one
         h43_of_two_new_rows_with_one_address_the_second_waits
         a_value_that_does_not_fit_waits_and_the_other_fields_flow
+        a_row_that_the_database_refuses_waits_alone_and_is_repaired_by_retry
         h27_a_new_address_for_a_contact_that_only_its_address_names_is_held
     }
     night from two_way::night {
@@ -70,6 +72,9 @@ played!(
         h60_a_relink_makes_nothing_wherever_it_is_killed
         h60_edits_around_a_relink_are_a_first_meeting_and_nothing_is_made_twice
         a_first_meeting_of_two_full_sides_links_fills_asks_and_deletes_nothing
+    }
+    survival from two_way::survival {
+        what_is_not_mapped_survives_a_push
     }
     crash from two_way::crash {
         #[ignore = "torture: a server, and each checkpoint"]
@@ -116,6 +121,7 @@ played!(
         an_import_is_all_or_nothing_and_tells_every_fault
     }
     shadow from shadow::flow {
+        a_changed_mapping_reads_all_linked_customers_again
         a_purged_customer_is_marked_and_comes_back_to_its_row
         without_a_mark_in_the_mapping_the_row_goes_with_its_children
         h53_with_the_plain_queue_who_is_left_out_twice_is_deleted
@@ -124,10 +130,16 @@ played!(
         h50_a_change_between_details_and_purge_is_not_lost
     }
     shadow_trouble from shadow::trouble {
+        one_poisoned_customer_holds_nothing_up_and_is_repaired_by_retry
+        #[ignore = "torture: thousands of customers on a server"]
+        a_spike_is_worked_off_in_parts_and_weighed_where_it_might_be_too_much
         guards_stop_before_anything_is_written_or_purged
         h60_a_lost_state_is_noticed_and_linked_again_without_making_anybody_twice
     }
     shadow_kill from shadow::kill {
+        a_fill_that_died_goes_on_without_reading_again_what_was_done
+        #[ignore = "torture: fifty kills on a server"]
+        h51_fifty_kills_at_random_moments_lose_nothing_and_make_nothing_twice
         #[ignore = "torture: a server, and each checkpoint of a queue"]
         h51_a_kill_at_each_checkpoint_of_a_queue_loses_nothing
     }
@@ -137,12 +149,18 @@ played!(
         a_merge_whose_survivor_reuses_an_id_keeps_its_row
         names_that_are_left_out_say_nothing_and_null_is_empty
         h56_junk_is_held_shown_and_tried_again
+        a_value_that_cannot_be_read_waits_and_is_repaired_by_retry
+        a_row_that_the_database_refuses_is_repaired_by_retry
+        deletions_beyond_the_limit_are_kept_until_they_are_accepted
         a_lost_state_is_rebuilt_from_the_database_and_what_was_taken_over_stays
     }
     tell from messages::tell {
         rows_are_told_once_and_again_only_when_they_change
         a_deletion_withdraws_what_was_not_sent_and_is_told
         marked_rows_are_deletions_too_and_come_back_as_new_ones
+        a_row_without_an_identity_is_held_and_one_that_changes_it_is_told_as_another
+        a_transaction_is_told_with_its_lines_and_a_changed_line_tells_it_again
+        a_lost_state_tells_everything_anew_and_with_rising_numbers
         #[ignore = "torture: a server, and each checkpoint of a sender"]
         killed_anywhere_nothing_is_lost_and_only_the_message_in_flight_comes_twice
     }
@@ -150,6 +168,7 @@ played!(
         what_was_received_is_not_sent_back
         edits_of_both_sides_meet_in_one_record
         a_conflict_waits_for_a_person_and_is_sent_only_then
+        policies_settle_conflicts_and_keep_the_losing_value
         an_edit_wins_against_a_deletion_on_either_side
     }
 );

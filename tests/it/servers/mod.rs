@@ -12,7 +12,7 @@ use crate::support::{Project, Server, Setup};
 use crate::two_way::crash::{assert_done, sync_through, work};
 pub use relay::Relay;
 
-use crate::two_way::{assert_equal_sides, contacts, mapping, plain, relink, rows};
+use crate::two_way::{assert_equal_sides, contacts, held, mapping, plain, relink, rows};
 
 /// Runs each scenario on both servers; where one does not run, there is nothing to try (and `CI=true` fails).
 macro_rules! on_each {
@@ -30,6 +30,7 @@ on_each!(
     children_arrive_and_follow_their_record
     a_lost_state_is_linked_again_and_nothing_is_made
     a_kill_at_any_checkpoint_makes_nothing_twice
+    a_value_too_long_for_its_column_waits_alone
     triggers_come_and_go_by_hand
     h68_a_user_with_the_granted_rights_alone_can_do_a_nights_work
     a_server_that_goes_away_in_a_run_ends_it_with_5_and_loses_nothing
@@ -41,6 +42,24 @@ fn with_children() -> String {
     mapping("journal", false, false)
         + "children:\n  - table: customer_addresses\n    from: addresses\n    parent: customer_id\n    key: [addressTypeID]\n    \
            fields:\n      - { column: kind, remote: addressTypeID, type: integer }\n      - { column: city, remote: city }\n"
+}
+
+fn a_value_too_long_for_its_column_waits_alone(server: Server) {
+    let Some(setup) = plain(3).on(server) else {
+        return;
+    };
+    let project = setup.build();
+    project.sync(0);
+    let limit = |letters: u32| match server {
+        Server::Postgres => {
+            format!("ALTER TABLE customers ALTER COLUMN last_name TYPE varchar({letters})")
+        }
+        Server::MySql => format!("ALTER TABLE customers MODIFY last_name VARCHAR({letters})"),
+    };
+    project.sql(&limit(30));
+    held::one_of_two_is_refused(&project, &"ü".repeat(31));
+    project.sql(&limit(31));
+    held::the_refused_one_goes_through(&project);
 }
 
 fn children_arrive_and_follow_their_record(server: Server) {

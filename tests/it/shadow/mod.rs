@@ -22,17 +22,17 @@ use contactbridge::simulator::association_anywhere::{
 use crate::support::{Binary, Fresh, Ran, files, store};
 
 /// A project with one bridge, `members`, from the starter that `init` writes.
-struct Shadow {
+pub struct Shadow {
     directory: tempfile::TempDir,
-    binary: Binary,
-    crm: AssociationAnywhereSimulator,
+    pub binary: Binary,
+    pub crm: AssociationAnywhereSimulator,
     /// Its database, where that is not a SQLite file.
     fresh: Option<Fresh>,
 }
 
 /// How a shadow is set up.
 #[derive(Default)]
-struct Setup {
+pub struct Setup {
     options: Options,
     remote: Vec<String>,
     limits: Vec<String>,
@@ -40,7 +40,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn people(count: u32) -> Self {
+    pub fn people(count: u32) -> Self {
         Self {
             options: Options {
                 people: count,
@@ -57,12 +57,12 @@ impl Setup {
     }
 
     /// A further key of `remote:`.
-    fn remote(mut self, line: &str) -> Self {
+    pub fn remote(mut self, line: &str) -> Self {
         self.remote.push(line.into());
         self
     }
 
-    fn limit(mut self, line: &str) -> Self {
+    pub fn limit(mut self, line: &str) -> Self {
         self.limits.push(line.into());
         self
     }
@@ -72,7 +72,7 @@ impl Setup {
         self
     }
 
-    fn build(self) -> Shadow {
+    pub fn build(self) -> Shadow {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let login = (self.options.username.clone(), self.options.password.clone());
         let crm = AssociationAnywhereSimulator::start(self.options).expect("a service on loopback");
@@ -106,7 +106,7 @@ impl Setup {
 }
 
 impl Shadow {
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -134,7 +134,7 @@ impl Shadow {
     }
 
     #[track_caller]
-    fn edit(&self, file: &str, old: &str, new: &str) {
+    pub fn edit(&self, file: &str, old: &str, new: &str) {
         files::edit(&self.path(file), old, new);
     }
 
@@ -186,7 +186,7 @@ impl Shadow {
     }
 
     /// The ids asked for in each request for details since the log was cleared.
-    fn asked(&self) -> Vec<Vec<String>> {
+    pub fn asked(&self) -> Vec<Vec<String>> {
         let log = self.crm.log().into_iter();
         log.filter(|entry| entry.operation == Operation::Details)
             .map(|entry| entry.keys)

@@ -108,6 +108,22 @@ pub fn loosen(server: Server, table: &str, column: &str) -> String {
     }
 }
 
+/// What makes the database refuse rows in which a column has this value, and what lets them in again.
+pub fn refusing(table: &str, column: &str, value: &str) -> [String; 2] {
+    match server() {
+        None => [
+            format!(
+                "CREATE TRIGGER refused BEFORE UPDATE ON {table} WHEN NEW.{column} = '{value}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+            ),
+            "DROP TRIGGER refused".to_owned(),
+        ],
+        Some(_) => [
+            format!("ALTER TABLE {table} ADD CONSTRAINT refused CHECK ({column} <> '{value}')"),
+            format!("ALTER TABLE {table} DROP CONSTRAINT refused"),
+        ],
+    }
+}
+
 /// What `database:` says.
 pub fn url(fresh: Option<&Fresh>) -> String {
     fresh.map_or_else(|| "sqlite:customers.db".to_owned(), Fresh::url)

@@ -173,6 +173,41 @@ pub fn a_value_that_does_not_fit_waits_and_the_other_fields_flow() {
     project.quiet_sync(0);
 }
 
+/// The contacts of two people get another last name; the database does not take the first.
+pub fn one_of_two_is_refused(project: &Project, name: &str) {
+    for (number, name) in [("M000001", name), ("M000002", "Flows")] {
+        let id = project.contact(number).entity_id;
+        project
+            .crm
+            .edit(id, |person| person.last_name = Some(name.to_owned()));
+    }
+    let report = project.sync(3);
+    assert_eq!(report["pull"]["updated"], 1, "{report:#}");
+    assert_eq!(report["quarantined"], 1, "{report:#}");
+    project.quiet_sync(3);
+}
+
+/// What made the database refuse is mended.
+pub fn the_refused_one_goes_through(project: &Project) {
+    let id = text(&waiting(project, "quarantine")[0], "id").to_owned();
+    project.line(&format!("quarantine retry {id}")).exits(0);
+    let report = project.sync(0);
+    assert_eq!(report["pull"]["updated"], 1, "{report:#}");
+    assert_equal_sides(project);
+    project.quiet_sync(0);
+}
+
+#[test]
+pub fn a_row_that_the_database_refuses_waits_alone_and_is_repaired_by_retry() {
+    let project = plain(3).build();
+    project.sync(0);
+    let [refuse, allow] = store::refusing("customers", "last_name", "Reed");
+    project.sql(&refuse);
+    one_of_two_is_refused(&project, "Reed");
+    project.sql(&allow);
+    the_refused_one_goes_through(&project);
+}
+
 #[test]
 pub fn h27_a_new_address_for_a_contact_that_only_its_address_names_is_held() {
     let project = plain(3).build();
