@@ -29,6 +29,7 @@ SIM_SEEDS=$seeds counted worlds --test sim _worlds_ -- --nocapture --test-thread
 SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted points --test sim every_point_of_a_run_may -- --nocapture
 counted ablations --test sim ablations -- --nocapture --test-threads=1
 SIM_SEEDS=$seeds counted queues --test sim queues_ -- --nocapture --test-threads=1
+SIM_SEEDS=$seeds counted messages --test sim post:: -- --nocapture --test-threads=1
 counted kills --test it kill -- --nocapture --test-threads=1
 counted torture-kills --test it h20_five_hundred -- --ignored --nocapture --test-threads=1
 counted state-kills --test state_crash kill -- --nocapture --test-threads=1

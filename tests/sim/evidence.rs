@@ -72,9 +72,9 @@ pub struct Points {
     pub killed_at: BTreeSet<String>,
 }
 
-/// A service that queues what changed.
+/// Lives of a bridge to a service of another kind than lists.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Queues {
+pub struct Lives {
     pub how: String,
     pub seeds: u64,
     pub failed: u64,
@@ -97,6 +97,17 @@ pub fn keep<T: Serialize>(name: &str, counted: &T) {
     fs::create_dir_all(&directory).expect("a directory");
     let text = serde_json::to_string_pretty(counted).expect("JSON");
     fs::write(directory.join(format!("{name}.json")), text).expect("a file");
+}
+
+/// Keeps what the lives of one kind came to.
+pub fn keep_lives(name: &str, how: String, usual: u64, failures: &[String]) {
+    let range = crate::seeds(usual);
+    let counted = Lives {
+        how,
+        seeds: range.end - range.start,
+        failed: failures.len() as u64,
+    };
+    keep(name, &counted);
 }
 
 fn all<T: for<'de> Deserialize<'de>>(prefix: &str) -> Vec<(String, T)> {
@@ -251,11 +262,16 @@ fn write_docs_evidence() {
     }
     page +=
         "## Queues\n\nThe same for a service that queues what changed (Association Anywhere).\n\n";
-    let queues: Vec<Vec<String>> = all::<Queues>("queue-")
-        .into_iter()
-        .map(|(_, queue)| vec![queue.how, queue.seeds.to_string(), queue.failed.to_string()])
-        .collect();
-    page += &table(&["worlds", "seeds", "with a violation"], &queues);
+    let lives = |prefix: &str| -> Vec<Vec<String>> {
+        all::<Lives>(prefix)
+            .into_iter()
+            .map(|(_, lives)| vec![lives.how, lives.seeds.to_string(), lives.failed.to_string()])
+            .collect()
+    };
+    let head = ["worlds", "seeds", "with a violation"];
+    page += &table(&head, &lives("queue-"));
+    page += "## Messages\n\nThe same for an application that sends messages and takes them (Data Sync), by ways that lose, repeat and delay them, and passes that die.\n\n";
+    page += &table(&head, &lives("messages-"));
 
     let noticed: Vec<(String, Noticed)> = all("without-");
     page += &format!(

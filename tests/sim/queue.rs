@@ -332,7 +332,6 @@ fn all_hold(how: Play, usual: u64) {
         let (broken, trace, _) = play(seed, how, |_| ());
         (broken, trace)
     });
-    let range = crate::seeds(usual);
     let busy = if how.busy {
         "that fill meanwhile"
     } else {
@@ -343,12 +342,8 @@ fn all_hold(how: Play, usual: u64) {
     } else {
         ""
     };
-    let counted = crate::evidence::Queues {
-        how: format!("{busy}{faulty}"),
-        seeds: range.end - range.start,
-        failed: failures.len() as u64,
-    };
-    crate::evidence::keep(&format!("queue-{}{}", how.busy, how.faulty), &counted);
+    let name = format!("queue-{}{}", how.busy, how.faulty);
+    crate::evidence::keep_lives(&name, format!("{busy}{faulty}"), usual, &failures);
     crate::assert_none(&failures, &how);
 }
 
