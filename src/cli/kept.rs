@@ -75,8 +75,8 @@ impl KeptBridge {
         Ok(bridge)
     }
 
-    fn leave(&self, report: &BridgeReport, kept: Option<status::Kept>) {
-        status::leave(&self.location, report, kept, self.world.now());
+    fn leave(&self, store: Option<&AnyStore>, report: &BridgeReport, kept: Option<status::Kept>) {
+        status::leave(&self.location, store, report, kept, self.world.now());
         if let Ok(bridge) = self.bridge() {
             sync::warn_if_many(bridge, report);
         }
@@ -127,7 +127,7 @@ impl Work for KeptBridge {
         };
         let (finished, kept) = sync::with_store(&mut bridge, store, options, watch).await;
         let Finished { report, error, .. } = finished;
-        self.leave(&report, kept);
+        self.leave(Some(store), &report, kept);
         Passed { report, error }
     }
 
@@ -137,7 +137,7 @@ impl Work for KeptBridge {
 
     fn failed(&self, error: Error) -> Passed {
         let report = sync::failed(&self.name, &error);
-        self.leave(&report, None);
+        self.leave(None, &report, None);
         Passed {
             report,
             error: Some(error),

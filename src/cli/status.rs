@@ -15,7 +15,7 @@ use crate::config::{BridgeSettings, RemoteSettings, Settings};
 use crate::model::{ErrorKind, Result, Stamp, World};
 use crate::service;
 use crate::service::pages::Table;
-use crate::state::{self, Overview, StateLocation};
+use crate::state::{self, AnyStore, Overview, StateLocation};
 use crate::sync::{BridgeReport, Outcome};
 
 /// What a run leaves for `status`. A key that an older version did not write is empty.
@@ -45,9 +45,11 @@ pub struct Kept {
     pub unsent: u64,
 }
 
-/// Leaves what a run that has just ended has to say. `kept` is `None` where the run did not come to count it.
+/// Leaves what a run that has just ended has to say: of the store that it still holds, where it came to hold one. `kept` is `None`
+/// where the run did not come to count it.
 pub fn leave(
     location: &StateLocation,
+    store: Option<&AnyStore>,
     report: &BridgeReport,
     kept: Option<Kept>,
     now: DateTime<Utc>,
@@ -87,31 +89,30 @@ pub fn leave(
         },
         error: report.error.clone(),
     };
-    write(state::leave_status, location, &report.bridge, &left);
+    write(&report.bridge, &left, |json| match store {
+        Some(store) => store.leave_status(location, &report.bridge, json),
+        None => state::leave_status(location, &report.bridge, json),
+    });
 }
 
 /// Corrects what waits for a person, after a person has settled some of it.
 pub fn amend(location: &StateLocation, bridge: &str, review: u64, quarantined: u64) {
     if let Some(left) = read(location, bridge) {
-        write(
-            state::amend_status,
-            location,
-            bridge,
-            &Left {
-                review,
-                quarantined,
-                ..left
-            },
-        );
+        let left = Left {
+            review,
+            quarantined,
+            ..left
+        };
+        write(bridge, &left, |json| {
+            state::amend_status(location, bridge, json)
+        });
     }
 }
 
-type Leave = fn(&StateLocation, &str, &[u8]) -> Result<()>;
-
-fn write(leave: Leave, location: &StateLocation, bridge: &str, left: &Left) {
+fn write(bridge: &str, left: &Left, leave: impl FnOnce(&[u8]) -> Result<()>) {
     let outcome = serde_json::to_vec(left)
         .map_err(|_| ())
-        .and_then(|json| leave(location, bridge, &json).map_err(|_| ()));
+        .and_then(|json| leave(&json).map_err(|_| ()));
     if outcome.is_err() {
         warn_unwritten(bridge);
     }
@@ -371,6 +372,7 @@ mod tests {
         let at = |minute: i64| DateTime::from_timestamp(1_790_000_000 + minute * 60, 0).unwrap();
         leave(
             &location,
+            None,
             &report(Outcome::Partial),
             Some(Kept {
                 links: 250,
@@ -381,7 +383,7 @@ mod tests {
         );
         let mut failed = report(Outcome::Failed);
         (failed.watermark, failed.review, failed.quarantined) = (None, 0, 0);
-        leave(&location, &failed, None, at(15));
+        leave(&location, None, &failed, None, at(15));
         let left = read(&location, "members").unwrap();
         assert_eq!((left.last_good, left.last_run), (Some(at(0)), Some(at(15))));
         assert_eq!(

@@ -101,6 +101,7 @@ pub async fn passes(
                 if !dry && error.kind() != ErrorKind::Config {
                     status::leave(
                         &project::state_location(&settings),
+                        None,
                         &report,
                         None,
                         world.now(),
@@ -177,7 +178,7 @@ pub async fn one(
             let report = failed(name, &error);
             // Whoever holds the bridge leaves what `status` shows.
             if error.kind() != ErrorKind::Busy && !options.dry {
-                status::leave(&bridge.location, &report, None, world.now());
+                status::leave(&bridge.location, None, &report, None, world.now());
             }
             return (Pass::of(report), Some(error));
         }
@@ -206,7 +207,7 @@ pub async fn held(
     say_what_happened(&report);
     // While the store is held: whoever takes it next finds this pass noted.
     if !options.dry {
-        status::leave(&bridge.location, &report, kept, world.now());
+        status::leave(&bridge.location, Some(&store), &report, kept, world.now());
         warn_if_many(settings, &report);
     }
     if let Err(late) = store.close()
@@ -216,7 +217,7 @@ pub async fn held(
         spoil(&mut report, &late);
         error = Some(late);
         if !options.dry {
-            status::leave(&bridge.location, &report, kept, world.now());
+            status::leave(&bridge.location, None, &report, kept, world.now());
         }
     }
     (Pass { report, plan }, error)

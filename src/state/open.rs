@@ -76,6 +76,15 @@ impl AnyStore {
         }
     }
 
+    /// Leaves what `status` shows, at the end of a pass over this store: `json` replaces what was left before, whole. Where
+    /// another worker holds a shared bridge by now, nothing is left.
+    pub fn leave_status(&self, location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
+        match (self, location.shared()) {
+            (Self::Postgres(store), Some(place)) => store.leave_status(place, bridge, json),
+            _ => leave_status(location, bridge, json),
+        }
+    }
+
     /// Waits until everything that was committed is durable, ends the store and gives the lock back.
     pub fn close(self) -> Result<()> {
         match self {
@@ -375,15 +384,15 @@ pub(super) fn discard(location: &StateLocation, bridge: &str, now: DateTime<Utc>
 /// Corrects what `status` shows of a bridge, without a pass.
 pub fn amend_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
     match location.shared() {
-        Some(place) => desk::leave_status(place, bridge, json, false),
+        Some(place) => desk::leave_status(place, bridge, json, false, None),
         None => leave_status(location, bridge, json),
     }
 }
 
-/// Leaves what `status` shows, at the end of a pass: `json` replaces what was left before, whole.
+/// The same for a pass that did not come to hold its store.
 pub fn leave_status(location: &StateLocation, bridge: &str, json: &[u8]) -> Result<()> {
     if let Some(place) = location.shared() {
-        return desk::leave_status(place, bridge, json, true);
+        return desk::leave_status(place, bridge, json, true, None);
     }
     let path = location.beside(bridge, "status.json")?;
     if let Some(directory) = path.parent() {

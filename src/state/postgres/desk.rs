@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::connection::{Link, ask};
-use super::{DEFAULT_LEASE, SharedPlace, fault, lease, schema};
+use super::lease::{self, Lease};
+use super::{DEFAULT_LEASE, SharedPlace, fault, schema};
 use crate::model::{Error, Result};
 use crate::state::lock::Holder;
 
@@ -98,21 +99,28 @@ async fn status_of(link: &mut Link, bridge: &str) -> Result<(Option<Vec<u8>>, Op
     Ok((link.cell(&row, "status")?, since))
 }
 
-/// Replaces what `status` shows of a bridge; `passed`: a pass has just ended.
+/// Replaces what `status` shows of a bridge; `passed`: a pass has just ended; `under`: only while this lease stands, for whoever
+/// was asleep must not speak of a bridge that another has now.
 pub(in crate::state) fn leave_status(
     place: &SharedPlace,
     bridge: &str,
     json: &[u8],
     passed: bool,
+    under: Option<&Lease>,
 ) -> Result<()> {
     let left = look(place, async |link| {
         let put = format!(
             "INSERT INTO {}.bridge AS b (name, status, passed) VALUES ($1, $2, CASE WHEN $3 THEN clock_timestamp() END) \
-             ON CONFLICT (name) DO UPDATE SET status = excluded.status, passed = coalesce(excluded.passed, b.passed)",
+             ON CONFLICT (name) DO UPDATE SET status = excluded.status, passed = coalesce(excluded.passed, b.passed) \
+             WHERE $4::bigint IS NULL OR (b.epoch = $4 AND b.holder = $5)",
             link.place().quoted()
         );
-        link.execute(ask(put).bind(bridge).bind(json).bind(passed))
-            .await
+        let put = ask(put).bind(bridge).bind(json).bind(passed);
+        let (epoch, token) = (
+            under.map(|lease| lease.epoch),
+            under.map(|lease| lease.token.as_str()),
+        );
+        link.execute(put.bind(epoch).bind(token)).await
     })?;
     left.map(|_| ())
         .ok_or_else(|| fault::damaged(place, "it has no tables yet"))

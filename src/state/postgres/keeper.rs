@@ -37,7 +37,7 @@ pub(super) struct Wanted {
 /// What an opener is told.
 pub(super) struct Opened {
     pub(super) created: bool,
-    pub(super) overtook: bool,
+    pub(super) lease: Lease,
 }
 
 type Answer<T> = oneshot::Sender<Result<T>>;
@@ -79,8 +79,11 @@ pub(super) async fn run(
     let working = async {
         match find(&mut link, &wanted, &lease).await {
             Ok((entries, created)) => {
-                let overtook = lease.overtook;
-                if opened.send(Ok(Opened { created, overtook })).is_ok() {
+                let taken = Opened {
+                    created,
+                    lease: lease.clone(),
+                };
+                if opened.send(Ok(taken)).is_ok() {
                     let mut keeper = Keeper {
                         link: &mut link,
                         entries,

@@ -18,7 +18,7 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 
 /// A lease that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Lease {
+pub(in crate::state) struct Lease {
     pub(super) bridge: String,
     /// Higher than that of any lease before it.
     pub(super) epoch: i64,

@@ -26,6 +26,7 @@ pub use place::{DEFAULT_SCHEMA, SharedPlace};
 pub use schema::shared_state_sql;
 
 use keeper::{Opened, Request, Wanted};
+use lease::Lease;
 
 use super::fault::Fault;
 use super::{Batch, Durable, StateStore, Table};
@@ -37,7 +38,8 @@ pub struct PostgresStore {
     requests: Option<mpsc::UnboundedSender<Request>>,
     thread: Option<JoinHandle<()>>,
     fault: Arc<Fault>,
-    overtook: bool,
+    /// As it was taken; `None` before it is.
+    lease: Option<Lease>,
 }
 
 impl PostgresStore {
@@ -78,11 +80,21 @@ impl PostgresStore {
             requests: Some(requests),
             thread: Some(thread),
             fault,
-            overtook: false,
+            lease: None,
         };
-        let Opened { created, overtook } = told.await.unwrap_or_else(|_| Err(ended()))?;
-        store.overtook = overtook;
+        let Opened { created, lease } = told.await.unwrap_or_else(|_| Err(ended()))?;
+        store.lease = Some(lease);
         Ok((store, created))
+    }
+
+    /// Leaves what `status` shows at the end of a pass; nothing, where another worker has taken the bridge over since.
+    pub(super) fn leave_status(
+        &self,
+        place: &SharedPlace,
+        bridge: &str,
+        json: &[u8],
+    ) -> Result<()> {
+        desk::leave_status(place, bridge, json, true, self.lease.as_ref())
     }
 
     /// Waits until everything is committed, gives the lease back and ends the store.
@@ -167,7 +179,7 @@ impl StateStore for PostgresStore {
     }
 
     fn overtook(&self) -> bool {
-        self.overtook
+        self.lease.as_ref().is_some_and(|lease| lease.overtook)
     }
 
     async fn fenced(&self) -> Result<()> {

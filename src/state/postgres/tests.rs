@@ -190,9 +190,22 @@ async fn h67_a_holder_that_was_overtaken_commits_nothing_more() {
     place.let_it_expire();
     // Nobody came: it may go on.
     sleeper.commit(one("b", "by the first")).await.unwrap();
+    let left = || {
+        place.cell("SELECT convert_from(status, 'UTF8') || coalesce(passed::text, '') FROM contactbridge.bridge")
+    };
+    sleeper
+        .leave_status(&place.place, "members", b"by the first ")
+        .unwrap();
+    let first = left().unwrap();
+    assert!(first.len() > "by the first ".len(), "{first}");
     place.let_it_expire();
 
     let next = place.open().await;
+    // It has nothing to say of a bridge that is another's now: neither what `status` shows nor that a turn is done.
+    sleeper
+        .leave_status(&place.place, "members", b"too late")
+        .unwrap();
+    assert_eq!(left().unwrap(), first);
     assert!(next.overtook());
     assert_eq!(
         next.get(Table::Link, b"b").await.unwrap().unwrap(),
@@ -458,7 +471,7 @@ async fn an_administrator_makes_the_schema_and_grants_no_more_than_the_documents
     remove.remove(Table::Link, "a");
     store.commit(remove).await.unwrap();
     store.close().unwrap();
-    desk::leave_status(&own, "members", b"{}", true).unwrap();
+    desk::leave_status(&own, "members", b"{}", true, None).unwrap();
     assert!(desk::set_aside(&own, "members").unwrap().is_some());
     desk::announce(&own, "other").unwrap();
     desk::finish(&own, "other").unwrap();
