@@ -78,6 +78,9 @@ impl SqliteStore {
                 return Err(damaged(file, "it is a database, but not a state store"));
             }
         };
+        if found.is_some() && !ask(file, || is_whole(&connection))? {
+            return Err(damaged(file, "its pages do not fit together"));
+        }
         let (sequence, marker, created) = match (known, found) {
             (Some(marker), found) => (marker.accept(found, file)?, marker, false),
             // The file was copied without its marker, or the first open was cut right before it.
@@ -280,6 +283,14 @@ fn find_sequence(connection: &mut Connection) -> rusqlite::Result<Found> {
     })
 }
 
+/// Whether every page is where it belongs and holds its keys in order. One that lies about that hides keys, and nothing else would
+/// tell: what is not found was never there. (0.7 s for a million links. `quick_check` takes 0.5 s and does not look at the order.)
+fn is_whole(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA integrity_check(1)", [], |row| {
+        Ok(row.get_ref(0)?.as_str() == Ok("ok"))
+    })
+}
+
 fn create(connection: &mut Connection, initial: &Batch) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(
@@ -349,6 +360,41 @@ mod tests {
         let mut path = OsString::from(file);
         path.push(suffix);
         path.into()
+    }
+
+    #[tokio::test]
+    async fn h62_keys_that_a_page_hides_are_missed() {
+        const PAGE: usize = 4096;
+        /// The kind of a page that leads to others, and where its list of places begins.
+        const INNER: u8 = 2;
+        const PLACES: usize = 12;
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("members.sqlite");
+        filled(&file, 40).await;
+        let good = fs::read(&file).unwrap();
+        let mut tried = 0;
+        for page in (PAGE..good.len()).step_by(PAGE) {
+            if good[page] != INNER {
+                continue;
+            }
+            // The first key on it, which says where smaller ones are: its first letter. Before it stand a page, a length, and what the record
+            // holds (three sizes and the number of the table).
+            let place = usize::from(u16::from_be_bytes([
+                good[page + PLACES],
+                good[page + PLACES + 1],
+            ]));
+            let mut bad = good.clone();
+            bad[page + place + 11] ^= 0x80;
+            fs::write(&file, &bad).unwrap();
+            let error = SqliteStore::open(&file, Batch::new())
+                .err()
+                .expect("it is refused");
+            assert_eq!(error.code(), "E-STATE-CORRUPT");
+            tried += 1;
+        }
+        assert!(tried > 0, "no page leads to others");
+        fs::write(&file, &good).unwrap();
+        open(&file).unwrap().close().unwrap();
     }
 
     #[tokio::test]
