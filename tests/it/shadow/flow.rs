@@ -79,7 +79,7 @@ pub fn reasons_choose_the_sections_and_leave_the_others_alone() {
         "1"
     );
 
-    // A table of which nothing is mapped costs no request for details; one that nobody knows has everything read.
+    // A table that nobody knows has everything read; where nothing changed in the association, nothing is written.
     shadow.crm.enqueue("0000001", "UPDATE", "CEN_CUST_DIM");
     assert_eq!(shadow.sync(0)["pull"]["unchanged"], 1);
     shadow.crm.with(|site| {
