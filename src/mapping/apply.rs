@@ -25,12 +25,21 @@ impl Mapping {
         self.rules
             .iter()
             .map(|rule| {
-                if rule.is_silent(document, self.absence) {
+                if rule.is_silent(document, self.absence_in(document)) {
                     return Err(FieldProblem::silence());
                 }
                 rule.read(document, &self.dates)
             })
             .collect()
+    }
+
+    /// What an absent name means in this record.
+    pub(super) fn absence_in(&self, document: &Document) -> Absence {
+        if document.is_whole() {
+            Absence::Empty
+        } else {
+            self.absence
+        }
     }
 
     /// The canonical values of a row, one per field; `cells` stand in the mapping's order. NULL and '' are `None`.

@@ -24,7 +24,7 @@ impl Mapping {
         self.children
             .iter()
             .map(|rule| {
-                if rule.list.is_silent(document, self.absence) {
+                if rule.list.is_silent(document, self.absence_in(document)) {
                     return Ok(None);
                 }
                 rule.parts(document, &self.dates).map(Some)

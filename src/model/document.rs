@@ -20,6 +20,8 @@ pub enum Node {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     entries: Vec<(Name, Node)>,
+    /// What is absent is empty, whatever absence means to the service.
+    whole: bool,
 }
 
 impl Document {
@@ -32,7 +34,18 @@ impl Document {
     pub fn with_capacity(count: usize) -> Self {
         Self {
             entries: Vec::with_capacity(count),
+            whole: false,
         }
+    }
+
+    /// From now on, what is absent is empty: there is nothing that it could leave as it stood.
+    pub fn make_whole(&mut self) {
+        self.whole = true;
+    }
+
+    /// See [`Document::make_whole`].
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// What stands under `name`; `None` when the name is absent.

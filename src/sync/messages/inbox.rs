@@ -141,7 +141,13 @@ impl Standing {
             (Self::Alive(_, before), Ok(Meaning::Record { id, document, .. })) => {
                 Self::Alive(id, over(before, document))
             }
-            (_, Ok(Meaning::Record { id, document, .. })) => Self::Alive(id, document),
+            (before, Ok(Meaning::Record { id, mut document, .. })) => {
+                // A deletion ends what was before it: what the new life leaves out is empty.
+                if matches!(before, Self::Gone) {
+                    document.make_whole();
+                }
+                Self::Alive(id, document)
+            }
             (before, Ok(Meaning::Sample)) => before,
             (_, Err(bad)) => Self::Bad(bad),
         }
@@ -150,6 +156,9 @@ impl Standing {
 
 /// A newer document over an older one: a name that is wholly absent says nothing (user contract, section 4), so the older one's stands.
 fn over(older: Document, mut newer: Document) -> Document {
+    if older.is_whole() {
+        newer.make_whole();
+    }
     for (name, old) in older.iter() {
         match (newer.get_mut(name), old) {
             (None, old) => newer.push(name.to_owned(), old.clone()),
@@ -369,7 +378,11 @@ mod tests {
         let Some(RemoteItem::Record(back)) = item(&id, gone.then(record(None))) else {
             panic!()
         };
-        assert!(back.document.is_empty());
+        assert!(back.document.is_empty() && back.document.is_whole());
+        let again = Standing::Gone.then(record(None)).then(record(Some("GOLD")));
+        assert!(matches!(again, Standing::Alive(_, document) if document.is_whole()));
+        let first = Standing::Unknown.then(record(None));
+        assert!(matches!(first, Standing::Alive(_, document) if !document.is_whole()));
         let deleted = Standing::Unknown.then(Ok(Meaning::Deleted { id: id.clone() }));
         assert!(item(&id, deleted).is_none());
     }
