@@ -141,7 +141,12 @@ impl Standing {
             (Self::Alive(_, before), Ok(Meaning::Record { id, document, .. })) => {
                 Self::Alive(id, over(before, document))
             }
-            (before, Ok(Meaning::Record { id, mut document, .. })) => {
+            (
+                before,
+                Ok(Meaning::Record {
+                    id, mut document, ..
+                }),
+            ) => {
                 // A deletion ends what was before it: what the new life leaves out is empty.
                 if matches!(before, Self::Gone) {
                     document.make_whole();
