@@ -10,6 +10,9 @@ fuzz_target!(|text: &str| {
         return;
     };
     assert_eq!(email_key(&key).as_deref(), Ok(key.as_str()));
-    assert_eq!(email_key(&format!(" {text}\t")).as_deref(), Ok(key.as_str()));
+    assert_eq!(
+        email_key(&format!(" {text}\t")).as_deref(),
+        Ok(key.as_str())
+    );
     assert!(key.contains('@'));
 });

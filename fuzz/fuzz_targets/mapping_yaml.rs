@@ -13,7 +13,9 @@ static WORDS: LazyLock<Vocabulary> = LazyLock::new(|| vocabulary(chrono_tz::Aust
 
 fuzz_target!(|text: &str| {
     LazyLock::force(&WORDS);
-    let loaded = bounded(text.as_bytes(), || Mapping::load("fuzzed.yaml", text, &WORDS));
+    let loaded = bounded(text.as_bytes(), || {
+        Mapping::load("fuzzed.yaml", text, &WORDS)
+    });
     if let Err(error) = loaded {
         assert!(!error.to_string().is_empty());
     }

@@ -2,8 +2,7 @@
 #![no_main]
 
 use contactbridge::remote::contactlist::{
-    AnswerLimits, Reading, decode_delete, decode_list, decode_look_up,
-    decode_update_insert,
+    AnswerLimits, Reading, decode_delete, decode_list, decode_look_up, decode_update_insert,
 };
 use contactbridge_fuzz::bounded;
 use libfuzzer_sys::fuzz_target;

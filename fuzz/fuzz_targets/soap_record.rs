@@ -5,9 +5,7 @@ use std::sync::LazyLock;
 
 use contactbridge::mapping::Mapping;
 use contactbridge::model::RemoteItem;
-use contactbridge::remote::contactlist::{
-    Answer, AnswerLimits, Reading, decode_list, vocabulary,
-};
+use contactbridge::remote::contactlist::{Answer, AnswerLimits, Reading, decode_list, vocabulary};
 use contactbridge_fuzz::{bounded, shipped};
 use libfuzzer_sys::fuzz_target;
 

@@ -53,7 +53,8 @@ fuzz_target!(|input: (u16, i64)| {
     let zone = zones[usize::from(input.0) % zones.len()];
     // From 1900 to 2100.
     let seconds = input.1.rem_euclid(6_311_433_600) - 2_208_988_800;
-    let Some(wall) = DateTime::from_timestamp(seconds, 0).map(|time| Stamp(time.naive_utc())) else {
+    let Some(wall) = DateTime::from_timestamp(seconds, 0).map(|time| Stamp(time.naive_utc()))
+    else {
         return;
     };
     let remote = ContactList::new(Nobody, zone, ScanLimits::default());
@@ -62,7 +63,10 @@ fuzz_target!(|input: (u16, i64)| {
         let again = remote.stamp(instant);
         // In a gap of spring the wall time moves forward; else it is the same.
         assert!(again >= wall, "{zone} {wall:?} {again:?}");
-        assert!(again.0 - wall.0 <= chrono::Duration::hours(26), "{zone} {wall:?} {again:?}");
+        assert!(
+            again.0 - wall.0 <= chrono::Duration::hours(26),
+            "{zone} {wall:?} {again:?}"
+        );
         assert_eq!(remote.instant(again), instant, "{zone} {wall:?}");
         let _ = remote.is_ambiguous(wall);
     });

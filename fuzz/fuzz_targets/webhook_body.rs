@@ -15,7 +15,10 @@ fuzz_target!(|body: &[u8]| {
     };
     for message in &messages {
         let _ = bounded(body, || message.meaning(limits.json_depth).is_ok());
-        assert_eq!(Message::from_bytes(&message.to_bytes()).as_ref(), Some(message));
+        assert_eq!(
+            Message::from_bytes(&message.to_bytes()).as_ref(),
+            Some(message)
+        );
     }
     let again = read_envelope(write_envelope(&messages).as_bytes(), &limits);
     assert!(again.is_ok_and(|again| again == messages));

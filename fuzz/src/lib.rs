@@ -1,6 +1,8 @@
 //! What every target asserts of every input: so much time and so much memory, and no more (reliability, section 3.4).
 
 use std::alloc::System;
+use std::panic;
+use std::sync::Once;
 use std::time::Duration;
 
 use cap::Cap;
@@ -20,6 +22,15 @@ const BYTES: usize = 64 * 1024 * 1024;
 
 /// Runs `work` on an input. More memory than its bound ends the process where it is asked for; more time, behind it.
 pub fn bounded<T>(input: &[u8], work: impl FnOnce() -> T) -> T {
+    // What a panic prints needs memory of its own; without it the process would hang instead of ending.
+    static LIFTED: Once = Once::new();
+    LIFTED.call_once(|| {
+        let end = panic::take_hook();
+        panic::set_hook(Box::new(move |what| {
+            let _ = MEMORY.set_limit(usize::MAX);
+            end(what);
+        }));
+    });
     let share = input.len() / SIZE + 1;
     let _ = MEMORY.set_limit(MEMORY.allocated() + BYTES * share);
     let begun = ThreadTime::now();
