@@ -282,7 +282,7 @@ pub fn newer(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::Digest;
     use proptest::prelude::*;
@@ -786,13 +786,21 @@ mod tests {
         }
     }
 
-    fn mirror(flow: Flow) -> Flow {
+    pub(in crate::sync) fn other(side: Side) -> Side {
+        match side {
+            Side::Local => Side::Remote,
+            Side::Remote => Side::Local,
+        }
+    }
+
+    /// The same with the sides swapped.
+    pub(in crate::sync) fn mirror(flow: Flow) -> Flow {
         match flow {
             Flow::ToLocal => Flow::ToRemote,
             Flow::ToRemote => Flow::ToLocal,
-            Flow::Settled(Side::Local) => Flow::Settled(Side::Remote),
-            Flow::Settled(Side::Remote) => Flow::Settled(Side::Local),
-            other => other,
+            Flow::Settled(side) => Flow::Settled(other(side)),
+            Flow::Unreadable(side) => Flow::Unreadable(other(side)),
+            same @ (Flow::Keep | Flow::Agree | Flow::Review | Flow::Drift) => same,
         }
     }
 

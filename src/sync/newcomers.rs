@@ -624,9 +624,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
 /// The link that the task begins with names another row than the one in the state.
 pub(crate) fn move_link(task: &mut Task, from: &LocalKey) {
-    if let Some(link) = task.replaces.as_ref().or(task.link.as_ref()) {
+    if let Some(link) = task.standing().cloned() {
         task.extra.remove(Table::ByLocal, from.to_bytes());
-        put_link(&mut task.extra, link);
+        put_link(&mut task.extra, &link);
     }
 }
 

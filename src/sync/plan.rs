@@ -234,6 +234,7 @@ mod tests {
     use super::*;
     use crate::model::{ConflictPolicy, Digest, FieldProblem, LocalKey, RemoteId, Stamp};
     use crate::sync::memory::{Base, ChildBase};
+    use crate::sync::merge::tests::{mirror, other};
     use crate::sync::merge::{Flow, Newer};
     use crate::sync::view::ChildView;
     use proptest::prelude::*;
@@ -322,28 +323,10 @@ mod tests {
         }
     }
 
-    fn swapped(flow: Flow) -> Flow {
-        let other = |side| match side {
-            Side::Local => Side::Remote,
-            Side::Remote => Side::Local,
-        };
-        match flow {
-            Flow::ToLocal => Flow::ToRemote,
-            Flow::ToRemote => Flow::ToLocal,
-            Flow::Settled(side) => Flow::Settled(other(side)),
-            Flow::Unreadable(side) => Flow::Unreadable(other(side)),
-            same @ (Flow::Keep | Flow::Agree | Flow::Review | Flow::Drift) => same,
-        }
-    }
-
     fn mirrored(step: Step) -> Step {
-        let other = |side| match side {
-            Side::Local => Side::Remote,
-            Side::Remote => Side::Local,
-        };
         match step {
             Step::Settle(merged) => Step::Settle(Merged {
-                flows: merged.flows.into_iter().map(swapped).collect(),
+                flows: merged.flows.into_iter().map(mirror).collect(),
             }),
             Step::DeleteLocal => Step::DeleteRemote,
             Step::DeleteRemote => Step::DeleteLocal,

@@ -58,7 +58,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             tasks.push(task);
         }
         for task in &mut tasks {
-            let link = task.replaces.as_ref().or(task.link.as_ref());
+            let link = task.standing();
             if let Some(from) = link.and_then(|link| collected.moved.remove(&link.remote)) {
                 move_link(task, &from);
             }

@@ -98,6 +98,11 @@ impl Task {
         }
     }
 
+    /// The link that the state has, or is to have, before this task is concluded.
+    pub fn standing(&self) -> Option<&Link> {
+        self.replaces.as_ref().or(self.link.as_ref())
+    }
+
     /// A task for a newcomer.
     pub fn newcomer(remote: Option<RemoteView>, local: Option<LocalView>, action: Action) -> Self {
         let (from_remote, from_local) = (remote.is_some(), local.is_some());

@@ -9,9 +9,7 @@ use super::connection::MySql;
 use super::position::Position;
 use crate::local::dialect::Dialect;
 use crate::local::problem::JournalState;
-use crate::local::server::backend::{
-    Answer, Backend, Journal, Noted, Statement, filled_up, first, rows,
-};
+use crate::local::server::backend::{Answer, Backend, Journal, Noted, Statement, first, rows};
 use crate::model::LocalKey;
 
 const DIALECT: Dialect = Dialect::MySql;
@@ -152,12 +150,9 @@ fn number(cell: Option<&Option<String>>) -> Option<i64> {
 async fn delete(server: &mut MySql, numbers: &[i64]) -> Answer<u64> {
     let mut gone = 0;
     for part in numbers.chunks(DELETE_MAX) {
-        let mut forget =
-            Statement::new(DIALECT, "DELETE FROM contactbridge_journal WHERE seq IN (");
-        for (at, number) in filled_up(part).enumerate() {
-            forget = forget.sql(if at > 0 { ", " } else { "" }).int(*number);
-        }
-        gone += server.execute(&forget.sql(")")).await?.rows;
+        let forget = Statement::new(DIALECT, "DELETE FROM contactbridge_journal WHERE seq")
+            .listed(part, |forget, number| forget.int(*number));
+        gone += server.execute(&forget).await?.rows;
     }
     Ok(gone)
 }
@@ -227,11 +222,9 @@ async fn entries(server: &mut MySql, journal: &Journal, since: &Position) -> Ans
     )
     .int(since.newest);
     if !since.gaps.is_empty() {
-        asked = asked.sql(" OR seq IN (");
-        for (at, gap) in filled_up(&since.gaps).enumerate() {
-            asked = asked.sql(if at > 0 { ", " } else { "" }).int(*gap);
-        }
-        asked = asked.sql(")");
+        asked = asked
+            .sql(" OR seq")
+            .listed(&since.gaps, |asked, gap| asked.int(*gap));
     }
     let asked = asked.sql(" ORDER BY seq LOCK IN SHARE MODE");
     let mut found = Vec::new();

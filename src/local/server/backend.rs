@@ -110,15 +110,20 @@ impl Statement {
         }
     }
 
+    /// Adds ` IN (entries)` as MySQL has it; the entries must not be none.
+    pub(in crate::local) fn listed<T>(self, entries: &[T], add: impl Fn(Self, &T) -> Self) -> Self {
+        let mut statement = self.sql(" IN (");
+        for (at, entry) in filled_up(entries).enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            statement = add(statement.sql(comma), entry);
+        }
+        statement.sql(")")
+    }
+
     /// Adds ` = ANY(keys)` or ` IN (keys)`. The keys, which must not be none, are those that the column can hold.
     pub(in crate::local) fn among_keys(self, column: &ColumnShape, keys: &[LocalKey]) -> Self {
         if self.dialect == Dialect::MySql {
-            let mut statement = self.sql(" IN (");
-            for (at, key) in filled_up(keys).enumerate() {
-                let comma = if at > 0 { ", " } else { "" };
-                statement = statement.sql(comma).key(column, key);
-            }
-            return statement.sql(")");
+            return self.listed(keys, |statement, key| statement.key(column, key));
         }
         if column.is_integer() {
             let ints = keys.iter().filter_map(|key| match key {
@@ -164,12 +169,7 @@ impl Statement {
     /// Adds ` = ANY(texts)` or ` IN (texts)`; the texts must not be none.
     pub(in crate::local) fn among(self, texts: &[&str]) -> Self {
         if self.dialect == Dialect::MySql {
-            let mut statement = self.sql(" IN (");
-            for (at, text) in filled_up(texts).enumerate() {
-                let comma = if at > 0 { ", " } else { "" };
-                statement = statement.sql(comma).text(text);
-            }
-            return statement.sql(")");
+            return self.listed(texts, |statement, text| statement.text(text));
         }
         let texts = texts.iter().map(|text| Some((*text).to_owned())).collect();
         self.sql(" = ANY(")

@@ -107,9 +107,7 @@ impl Stage for Association {
         self.edit(&people);
         sync(&self.shadow.binary, "", 0);
         for (who, id) in &self.ids {
-            let query = format!("SELECT row_key FROM contactbridge_links WHERE remote_id = '{id}'");
-            let key = self.database.rows(&query).concat().concat();
-            self.database.name(who, &key);
+            self.database.name_linked(who, id);
         }
         self.quiet(0);
     }

@@ -144,10 +144,7 @@ impl Stage for ContactList {
         }
         self.project.sync(0);
         for (who, id) in &self.contacts {
-            let key = self.project.cell(&format!(
-                "SELECT row_key FROM contactbridge_links WHERE remote_id = '{id}'"
-            ));
-            self.database.name(who, &key);
+            self.database.name_linked(who, &id.to_string());
         }
         if people.is_some() {
             self.project.quiet_sync(0);

@@ -42,6 +42,13 @@ impl Database {
         self.keys.insert(who.to_owned(), key.to_owned());
     }
 
+    /// The row that this id of the service is linked with is called so.
+    pub fn name_linked(&mut self, who: &str, id: &str) {
+        let query = format!("SELECT row_key FROM contactbridge_links WHERE remote_id = '{id}'");
+        let key = self.rows(&query).concat().concat();
+        self.name(who, &key);
+    }
+
     /// Each row is called by what stands in this column.
     pub fn name_all_by(&mut self, column: &str) {
         for row in self.rows(&format!("SELECT {column}, id FROM {PEOPLE}")) {
