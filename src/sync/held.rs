@@ -338,16 +338,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 self.review_delete(run, &task, side, batch);
             }
             Action::IgnoreDelete(side) => {
-                if let Some(link) = &task.link
-                    && link.gone != Some(side)
-                {
-                    super::memory::put_link(
-                        batch,
-                        &super::Link {
-                            gone: Some(side),
-                            ..link.clone()
-                        },
-                    );
+                if let Some(link) = &task.link {
+                    if link.gone != Some(side) {
+                        super::memory::put_link(
+                            batch,
+                            &super::Link {
+                                gone: Some(side),
+                                ..link.clone()
+                            },
+                        );
+                    }
+                    // Nothing of the pair is looked at any more, so nothing of it waits.
+                    self.release(run, &dirty_remote(&link.remote), batch);
                 }
             }
             Action::Hold(code, reason, candidates) => {

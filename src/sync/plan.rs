@@ -156,9 +156,15 @@ pub fn plan_pair(
 
 /// P7: a deletion on `dead` meets an unchanged record on the other side.
 fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Step {
+    let flows_back = match dead {
+        Side::Local => policies.direction.pulls(),
+        Side::Remote => policies.direction.pushes(),
+    };
     match (policies.circumstances.take, policies.deletes) {
         (Some(side), _) if side == dead => delete,
-        (Some(_), _) => restore,
+        (Some(_), _) if flows_back => restore,
+        // Where nothing flows to the source, whoever keeps the record keeps the target's alone.
+        (Some(_), _) => Step::IgnoreDelete(dead),
         (None, DeletePolicy::Apply) => delete,
         (None, DeletePolicy::Review) => Step::HoldDelete(dead),
         (None, DeletePolicy::Ignore) => Step::IgnoreDelete(dead),
@@ -722,6 +728,37 @@ mod tests {
             Step::DeleteRemote
         );
         assert_eq!(both(contact(2), gone, Side::Remote), Step::RestoreLocal);
+    }
+
+    #[test]
+    fn p7_a_person_restores_nothing_on_the_source_of_a_one_way_bridge() {
+        use DeletePolicy::{Apply, Ignore, Review};
+        let (dead, gone) = (RemoteState::Dead, LocalState::Gone);
+        let read = RemoteState::Unchanged;
+        for deletes in [Apply, Review, Ignore] {
+            for full in [false, true] {
+                let step = |direction, remote: &RemoteState, local: &LocalState, take| {
+                    let fields = [FieldRule {
+                        direction,
+                        ..RULES[0]
+                    }];
+                    let policies = Policies {
+                        fields: &fields,
+                        ..policies(direction, deletes, full, Some(take))
+                    };
+                    plan_pair(&link(), remote, local, policies)
+                };
+                use Direction::{Both, Pull, Push};
+                use Side::{Local, Remote};
+                let row = row(1);
+                assert_eq!(step(Both, &read, &gone, Remote), Step::RestoreLocal);
+                assert_eq!(step(Push, &read, &gone, Remote), Step::IgnoreDelete(Local));
+                assert_eq!(step(Push, &read, &gone, Local), Step::DeleteRemote);
+                assert_eq!(step(Both, &dead, &row, Local), Step::RestoreRemote);
+                assert_eq!(step(Pull, &dead, &row, Local), Step::IgnoreDelete(Remote));
+                assert_eq!(step(Pull, &dead, &row, Remote), Step::DeleteLocal);
+            }
+        }
     }
 
     #[test]

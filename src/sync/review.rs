@@ -76,8 +76,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             candidates: Vec::new(),
             code: "E-DELETE-REVIEW".into(),
             reason: match side {
-                Side::Remote => "Deleted in the CRM; `--take remote` deletes the row too, `--take local` keeps the person",
-                Side::Local => "Deleted in the database; `--take local` deletes the contact too, `--take remote` keeps the person",
+                Side::Remote if self.rules.direction.pushes() => "Deleted in the CRM; `--take remote` deletes the row too, `--take local` keeps the person",
+                Side::Remote => "Deleted in the CRM; `--take remote` deletes the row too, `--take local` leaves it as it is",
+                Side::Local if self.rules.direction.pulls() => "Deleted in the database; `--take local` deletes the contact too, `--take remote` keeps the person",
+                Side::Local => "Deleted in the database; `--take local` deletes the contact too, `--take remote` leaves it as it is",
             }
             .into(),
             first_seen: self.world.now(),

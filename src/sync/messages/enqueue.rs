@@ -247,9 +247,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 dead.push(link);
                 continue;
             }
-            if take.is_some() {
-                self.release(run, &key, &mut batch);
-            }
             let mut task = Task::linked(link, None, None, action.clone());
             task.from_local = true;
             if !run.dry {
