@@ -11,7 +11,7 @@ use super::decode::{MANNER, Reading, check_start, is_id, undecodable, wrong_root
 use super::schema::{CUSTOMER_TABLE, folded, sections_of_table};
 use super::verdict::{Asker, Verdict};
 use crate::model::{RemoteId, Result};
-use crate::remote::xml::{AnswerLimits, Tag, Token, Windows, attributes};
+use crate::remote::xml::{AnswerLimits, Tag, Token, UNDECODABLE, Windows, attributes};
 use crate::remote::{Queued, Scope};
 
 /// Customers of one step.
@@ -210,6 +210,10 @@ impl Rows {
             Token::Bad => {
                 if let Some(frame) = self.frames.last_mut() {
                     frame.spoiled = true;
+                    // So that an error whose words can't be read is no error without words, which is none.
+                    if frame.text.len() < VALUE_MAX {
+                        frame.text.push(UNDECODABLE);
+                    }
                 }
             }
             Token::Pause | Token::Eof => {}

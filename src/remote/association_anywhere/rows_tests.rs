@@ -334,8 +334,23 @@ fn what_is_no_queue_is_never_an_empty_one() {
             "<custResponse><error>Bad vendor password</error></custResponse>",
             "E-AUTH",
         ),
+        (
+            "<custResponse><error>&so it failed</error></custResponse>",
+            "E-AA-ERROR",
+        ),
+        (
+            "<custResponse><errors><error>&#0;</error></errors></custResponse>",
+            "E-AA-ERROR",
+        ),
+        (
+            "<custResponse><status>FAILURE & </status></custResponse>",
+            "E-AA-ERROR",
+        ),
     ] {
         assert_eq!(error(text).code(), code, "{text}");
+        let pieces: Vec<&[u8]> = text.as_bytes().chunks(7).collect();
+        let in_pieces = read_pieces(&pieces).unwrap_err();
+        assert_eq!(in_pieces.code(), code, "{text} in pieces");
     }
     // What stands in a customer says nothing of the answer.
     let inside = "<r><maxQueueNum>1</maxQueueNum><customer><custId>1</custId><status>FAILURE</status><error>x</error></customer></r>";

@@ -6,6 +6,7 @@
 use super::schema::folded;
 use crate::model::Error;
 use crate::remote::redact::redact;
+use crate::remote::xml::UNDECODABLE;
 
 /// What was said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +39,12 @@ impl Verdict {
         if text.is_empty() {
             return;
         }
-        let text = text.to_owned();
+        // A failure stays one where some of its words, or all, can't be read.
+        let readable = text.replace(UNDECODABLE, "");
+        let text = match readable.trim() {
+            "" => "(unreadable)".to_owned(),
+            readable => readable.to_owned(),
+        };
         match folded(name).as_ref() {
             "error" | "errors" => self.error = Some(text),
             "message" | "authenticationmessage" => self.message = Some(text),
@@ -164,6 +170,8 @@ mod tests {
             (&[("status", "SUCCESS"), ("error", " ")], None),
             (&[("status", "ACTIVE")], None),
             (&[("message", "3 customers")], None),
+            (&[("error", "\u{1}")], Some("E-AA-ERROR")),
+            (&[("status", "FAILURE \u{1}")], Some("E-AA-ERROR")),
         ] {
             let error = verdict(words).as_error("queue", Asker::default());
             assert_eq!(error.map(|error| error.code()), code, "{words:?}");

@@ -189,6 +189,7 @@ fn h11_more_records_must_stand_there_once_and_be_clear() {
         "",
         "<moreRecords>maybe</moreRecords>",
         "<moreRecords/>",
+        "<moreRecords>fal&#0;se</moreRecords>",
         "<moreRecords>true</moreRecords><moreRecords>true</moreRecords>",
     ] {
         assert_eq!(code(response(inner)), "E-PAGING", "{inner}");

@@ -273,7 +273,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// The text of the element that is open, up to its end and to `limit` bytes; elements in it are passed over.
-    /// Meant for faults and small values of the frame: what is no character is left out.
+    /// Meant for faults and small values of the frame: what is no character leaves its mark, so that a damaged word is no other.
     pub(super) fn short_text(&mut self, limit: usize) -> Result<String> {
         let mut text = String::new();
         loop {
@@ -285,6 +285,7 @@ impl<'a> Tokens<'a> {
                     text.push_str(&piece[..room]);
                 }
                 Token::Char(piece) if text.len() < limit => text.push(piece),
+                Token::Bad if text.len() < limit => text.push(char::REPLACEMENT_CHARACTER),
                 Token::Char(_) | Token::Bad => {}
                 Token::Eof => return Err(self.truncated()),
             }

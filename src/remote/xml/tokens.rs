@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader;
-use quick_xml::errors::IllFormedError;
+use quick_xml::errors::{IllFormedError, SyntaxError};
 use quick_xml::events::{BytesStart, Event};
 
 use super::character::{is_utf8, is_xml_char};
@@ -278,11 +278,7 @@ impl<'a> Tokens<'a> {
                     self.check_declaration(&declaration)?;
                     continue;
                 }
-                Event::DocType(_) => {
-                    return Err(
-                        self.flaw("E-XML-DTD", "the answer holds a DOCTYPE, which is refused")
-                    );
-                }
+                Event::DocType(_) => return Err(self.doctype()),
                 Event::PI(_) => {
                     return Err(self.flaw(
                         "E-XML-DTD",
@@ -310,6 +306,10 @@ impl<'a> Tokens<'a> {
             "quot" => '"',
             _ => {
                 let Some(number) = reference.strip_prefix('#') else {
+                    if !is_name(reference) {
+                        // A lone ampersand, and a semicolon somewhere behind it.
+                        return Ok(Token::Bad);
+                    }
                     return Err(self.flaw(
                         "E-XML-DTD",
                         "the answer refers to an entity of its own, which is refused",
@@ -384,11 +384,17 @@ impl<'a> Tokens<'a> {
 
     fn ill_formed(&self, error: &quick_xml::Error) -> Error {
         match error {
+            // Its end may not have arrived, and need not be waited for.
+            quick_xml::Error::Syntax(SyntaxError::UnclosedDoctype) => self.doctype(),
             // The parser sees these when the input ends inside markup.
             quick_xml::Error::Syntax(_)
             | quick_xml::Error::IllFormed(IllFormedError::MissingEndTag(_)) => self.truncated(),
             _ => self.not_well_formed(),
         }
+    }
+
+    fn doctype(&self) -> Error {
+        self.flaw("E-XML-DTD", "the answer holds a DOCTYPE, which is refused")
     }
 
     /// The answer is no XML at the place read last.
@@ -418,6 +424,15 @@ impl Standing {
     pub(super) fn is_complete(&self) -> bool {
         self.depth == 0 && self.rooted
     }
+}
+
+/// Whether an entity can have this name (XML 1.0, production 5, not narrowed where it is lenient).
+fn is_name(text: &str) -> bool {
+    let starts = |c: char| c.is_alphabetic() || matches!(c, '_' | ':');
+    text.starts_with(starts)
+        && text
+            .chars()
+            .all(|c| starts(c) || c.is_numeric() || matches!(c, '-' | '.' | '\u{b7}'))
 }
 
 /// An answer to `operation` that ends too early, after `bytes`.

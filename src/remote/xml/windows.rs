@@ -3,10 +3,8 @@
 use super::tokens::{AnswerLimits, Manner, Standing, Token, Tokens, truncated};
 use crate::model::{Error, Result};
 
-/// A tag, comment or CDATA section longer than this, as a multiple of the longest text, is none of a service's.
+/// A tag, reference, comment or CDATA section longer than this, as a multiple of the longest text, is none of a service's.
 const TOKEN_PER_TEXT: usize = 2;
-/// A reference such as `&#x10ffff;` is not longer.
-const REFERENCE_MAX: usize = 12;
 
 /// Feeds a document piece by piece to whoever takes its tokens.
 pub(in crate::remote) struct Windows {
@@ -43,7 +41,7 @@ impl Windows {
             return Err(super::flaw(
                 &self.operation,
                 "E-XML-COUNT",
-                format!("a tag of the answer is longer than {longest} bytes"),
+                format!("a tag or reference of the answer is longer than {longest} bytes"),
             ));
         }
         let standing = std::mem::take(&mut self.standing);
@@ -91,10 +89,9 @@ fn complete(text: &str) -> usize {
     loop {
         let rest = &bytes[at..];
         let Some(open) = rest.iter().position(|byte| *byte == b'<') else {
-            // Text: whole unless a reference is cut at its end.
-            let from = bytes.len().saturating_sub(REFERENCE_MAX).max(at);
-            return match bytes[from..].iter().rposition(|byte| *byte == b'&') {
-                Some(place) if !bytes[from + place..].contains(&b';') => from + place,
+            // Text: whole unless a reference is cut at its end, or a lone ampersand of which only what follows can tell.
+            return match rest.iter().rposition(|byte| *byte == b'&') {
+                Some(place) if !rest[place..].contains(&b';') => at + place,
                 _ => bytes.len(),
             };
         };
@@ -194,6 +191,18 @@ mod tests {
             .unwrap_err()
             .code();
         assert_eq!(code, "E-BODY-TRUNCATED");
+    }
+
+    #[test]
+    fn what_follows_a_lone_ampersand_belongs_to_it_wherever_it_is_cut() {
+        let document = "<a>&and so on and on &amp; &so on <b/>&1; Ash & Son; &</a>";
+        let whole = read(&[document]).unwrap();
+        assert_eq!(whole, "<a>1!& !<b>2</>1! Ash ! !</>0");
+        for length in 1..document.len() {
+            let bytes = document.as_bytes().chunks(length);
+            let pieces: Vec<&str> = bytes.map(|part| str::from_utf8(part).unwrap()).collect();
+            assert_eq!(read(&pieces).unwrap(), whole, "pieces of {length}");
+        }
     }
 
     #[test]
