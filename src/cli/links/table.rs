@@ -54,10 +54,12 @@ pub fn write(lines: &[Line]) -> Result<Vec<u8>> {
 /// Reads what [`write()`] wrote, with the line number of each. Every fault of the file is told at once (exit 2): a line that is
 /// not of this form, and a key or an id that stands twice in one bridge.
 pub fn read(name: &str, bytes: &[u8]) -> Result<Vec<(u64, Line)>> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .from_reader(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+        .from_reader(text);
+    let mut places = Places::new(text);
     let mut lines = Vec::new();
     let mut faults = Vec::new();
     let mut keys: HashMap<(String, String), u64> = HashMap::new();
@@ -67,12 +69,12 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Vec<(u64, Line)>> {
         let record = match record {
             Ok(record) => record,
             Err(error) => {
-                let number = error.position().map_or(0, csv::Position::line);
+                let number = places.line(error.position());
                 faults.push(format!("{name}:{number}: not CSV in UTF-8"));
                 break;
             }
         };
-        let number = record.position().map_or(0, csv::Position::line);
+        let number = places.line(record.position());
         let cells: Vec<&str> = record.iter().map(unshield).collect();
         if std::mem::take(&mut first) {
             if cells != HEADER {
@@ -123,6 +125,41 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Vec<(u64, Line)>> {
     match refusal(&faults) {
         Some(error) => Err(error),
         None => Ok(lines),
+    }
+}
+
+/// The lines of a file as an editor counts them: the reader of CSV counts line feeds alone, and a file may end its lines with
+/// carriage returns.
+struct Places<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl<'a> Places<'a> {
+    fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            line: 1,
+        }
+    }
+
+    /// The line, from 1, on which the record at `position` begins; records are asked for in their order.
+    fn line(&mut self, position: Option<&csv::Position>) -> u64 {
+        let begin = position.map_or(0, |position| position.byte() as usize);
+        while let Some(byte) = self.text.get(self.at) {
+            let ends_line = match byte {
+                b'\n' => true,
+                b'\r' => self.text.get(self.at + 1) != Some(&b'\n'),
+                // The place of a record is the end of the one before; empty lines between them are none of its.
+                _ if self.at >= begin => break,
+                _ => false,
+            };
+            self.at += 1;
+            self.line += u64::from(ends_line);
+        }
+        self.line
     }
 }
 
@@ -179,6 +216,26 @@ mod tests {
             "l.csv:6: bridge, local key and remote id must not be empty",
         ] {
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        for end in ["\n", "\r\n", "\r"] {
+            let rows = [
+                "bridge,local_key,remote_id,external_id",
+                "m,1,7,",
+                "",
+                "m,\"2",
+                "\",8,",
+                "m,3",
+            ];
+            let read_lines = |rows: &[&str]| read("l.csv", rows.join(end).as_bytes());
+            let message = read_lines(&rows).unwrap_err().to_string();
+            assert!(message.contains("l.csv:6: 2 cells"), "{end:?}: {message}");
+            let good = read_lines(&rows[..5]).unwrap();
+            let numbers: Vec<u64> = good.into_iter().map(|(number, _)| number).collect();
+            assert_eq!(numbers, [2, 4], "{end:?}");
         }
     }
 
