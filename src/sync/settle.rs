@@ -4,7 +4,7 @@
 //! except for a row that moved meanwhile: that is merged anew.
 
 use crate::local::{ChildSet, LinkRow, Local, Row, RowOutcome, RowWrite};
-use crate::model::{Canonical, Cell, Digest, Error, FieldProblem, LocalKey, Result, World};
+use crate::model::{Canonical, Cell, Digest, Error, LocalKey, Result, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
@@ -14,7 +14,7 @@ use super::merge::{Flow, merge};
 use super::plan::children_unchanged;
 use super::push::credit;
 use super::run::{Action, Hold, Pushing, Run, Task};
-use super::view::{RemoteView, field_digest, local_view};
+use super::view::{RemoteView, local_view, whole_view};
 
 /// How often a row that moves under the plan is merged anew before it is left for the next run.
 const MOVES_MAX: usize = 3;
@@ -364,24 +364,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 });
                 task.action = Action::RestoreLocal;
                 // Its former life is over: what the new one says nothing of is empty.
-                task.remote = Some(self.said_whole(remote.clone()));
+                task.remote = Some(whole_view(self.vault, self.mapping, remote.clone()));
             }
             task.local = Some(view);
             task.fresh = true;
         }
         task
-    }
-
-    /// The contact as if it had said of every field that nothing stands there of which it says nothing.
-    fn said_whole(&self, mut remote: RemoteView) -> RemoteView {
-        for (field, value) in remote.values.iter_mut().enumerate() {
-            if value.as_ref().is_err_and(FieldProblem::is_silence) {
-                let fingerprint = self.mapping.fields[field].fingerprint;
-                remote.digests[field] = field_digest(self.vault, fingerprint, &None);
-                *value = Ok(None);
-            }
-        }
-        remote
     }
 
     /// A row that is revived still has the child rows of its former life; those whose parts have vanished are to go.

@@ -119,24 +119,8 @@ pub fn remote_view(
             }
         })
         .collect::<Vec<_>>();
-    let mut hasher = vault.hasher();
-    hasher.update(&[u8::from(record.deleted)]);
-    for (value, digest) in values.iter().zip(&digests) {
-        match value {
-            Ok(_) => hasher.update(&[1]).update(&digest.0.to_le_bytes()),
-            Err(problem) => hasher.update(&[2]).update(problem.code.as_bytes()),
-        };
-    }
-    for child in &children {
-        hasher.update(
-            &child
-                .as_ref()
-                .map_or(0, |child| child.content.0)
-                .to_le_bytes(),
-        );
-    }
     let (by_external, by_email) = identity_digests(vault, external, email);
-    RemoteView {
+    let mut view = RemoteView {
         id: record.id.clone(),
         stamp: record.stamp,
         deleted: record.deleted,
@@ -145,9 +129,46 @@ pub fn remote_view(
         child_problems,
         external: by_external,
         email: by_email,
-        content: Vault::finish(&hasher),
+        content: Digest::default(),
         values,
+    };
+    view.content = content_digest(vault, &view);
+    view
+}
+
+/// The contact as its document would show it, were what is absent there empty ([`Document::is_whole`]).
+pub fn whole_view(vault: &Vault, mapping: &Mapping, mut view: RemoteView) -> RemoteView {
+    for (field, value) in view.values.iter_mut().enumerate() {
+        if value.as_ref().is_err_and(FieldProblem::is_silence) {
+            let fingerprint = mapping.fields[field].fingerprint;
+            view.digests[field] = field_digest(vault, fingerprint, &None);
+            *value = Ok(None);
+        }
     }
+    for (rule, child) in view.children.iter_mut().enumerate() {
+        let is_unreadable = view.child_problems.iter().any(|(of, _)| *of == rule);
+        if child.is_none() && !is_unreadable {
+            *child = Some(child_view(vault, &mapping.layout.children[rule].key, &[]));
+        }
+    }
+    view.content = content_digest(vault, &view);
+    view
+}
+
+fn content_digest(vault: &Vault, view: &RemoteView) -> Digest {
+    let mut hasher = vault.hasher();
+    hasher.update(&[u8::from(view.deleted)]);
+    for (value, digest) in view.values.iter().zip(&view.digests) {
+        match value {
+            Ok(_) => hasher.update(&[1]).update(&digest.0.to_le_bytes()),
+            Err(problem) => hasher.update(&[2]).update(problem.code.as_bytes()),
+        };
+    }
+    for child in &view.children {
+        let content = child.as_ref().map_or(0, |child| child.content.0);
+        hasher.update(&content.to_le_bytes());
+    }
+    Vault::finish(&hasher)
 }
 
 /// The digests that a contact's External ID and e-mail address are found by.
@@ -328,4 +349,52 @@ fn digests_of(
             (Ok(value), _) => digest_in(&mut buffer, vault, field.fingerprint, value),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Node;
+    use crate::remote::data_sync::Object;
+    use proptest::prelude::*;
+
+    const MAPPING: &str = "table: { name: t, key: id }\nfields:\n\
+        \x20 - { column: no, remote: customerID, match: true }\n\
+        \x20 - { column: name, remote: orgName }\n\
+        \x20 - { column: since, remote: signupDate, type: date }\n\
+        children:\n\
+        \x20 - { table: s, from: affiliation, parent: t_id, key: [retailStoreID], fields: [{ column: store, remote: retailStoreID }] }\n";
+
+    proptest! {
+        #[test]
+        fn a_view_made_whole_is_that_of_a_whole_document(
+            name in proptest::option::of("[a-c]{0,2}"), since in proptest::option::of(prop_oneof!["2026-0[1-9]-01", "no date"]),
+            stores in proptest::option::of(proptest::collection::vec("[a-c]{0,1}", 0..3)), deleted: bool,
+        ) {
+            let vault = Vault::new(&[3; 32]);
+            let mapping = Mapping::load("m.yaml", MAPPING, &Object::Customer.vocabulary()).unwrap();
+            let mut document = Document::new();
+            document.set("customerID", Node::Text("1".to_owned()));
+            for (at, text) in [("orgName", &name), ("signupDate", &since)] {
+                if let Some(text) = text {
+                    document.set(at, Node::Text(text.clone()));
+                }
+            }
+            if let Some(stores) = &stores {
+                let item = |store: &String| {
+                    let mut item = Document::new();
+                    item.set("retailStoreID", Node::Text(store.clone()));
+                    item
+                };
+                document.set("affiliation", Node::List(stores.iter().map(item).collect()));
+            }
+            let view = |document: &Document| {
+                let record = RemoteRecord { id: RemoteId("1".to_owned()), stamp: None, deleted, document: document.clone() };
+                remote_view(&vault, &mapping, &record, None, None)
+            };
+            let made = whole_view(&vault, &mapping, view(&document));
+            document.make_whole();
+            prop_assert_eq!(made, view(&document));
+        }
+    }
 }
