@@ -59,6 +59,9 @@ struct Set {
     clock: i64,
     dice: Dice,
     next_id: i64,
+    /// Calls that were sent.
+    begun: usize,
+    /// Calls that have reached the service.
     calls: Vec<u32>,
 }
 
@@ -75,6 +78,8 @@ struct Moving {
     nameless: BTreeSet<i64>,
     /// What to answer at these offsets, whatever the set holds: ids and seconds.
     script: BTreeMap<u32, Vec<(i64, i64)>>,
+    /// The code of the error that a call at this offset ends with.
+    fails: BTreeMap<u32, &'static str>,
 }
 
 impl Moving {
@@ -90,6 +95,7 @@ impl Moving {
                 clock: spread,
                 dice,
                 next_id: count + 1,
+                begun: 0,
                 calls: Vec::new(),
             }),
             order,
@@ -99,6 +105,7 @@ impl Moving {
             more: None,
             nameless: BTreeSet::new(),
             script: BTreeMap::new(),
+            fails: BTreeMap::new(),
         }
     }
 
@@ -162,12 +169,19 @@ impl Set {
 impl Calls for Moving {
     async fn list(&self, _: Option<Stamp>, record_start: u32) -> Result<ListPage> {
         // Calls in flight reach the service in any order.
-        let turns = self.set.lock().unwrap().dice.next(4);
+        let turns = {
+            let mut set = self.set.lock().unwrap();
+            set.begun += 1;
+            set.dice.next(4)
+        };
         for _ in 0..turns {
             tokio::task::yield_now().await;
         }
         let mut set = self.set.lock().unwrap();
         set.calls.push(record_start);
+        if let Some(code) = self.fails.get(&record_start) {
+            return Err(Error::unreachable(code, "no such page"));
+        }
         while self.edit_in > 0 && set.dice.next(self.edit_in) == 0 {
             set.someone_edits();
         }
@@ -194,7 +208,11 @@ impl Calls for Moving {
                     .then_some((0, 0)),
             );
         }
-        let end = rows.len().min(start + self.page_size);
+        let length = match self.script.get(&record_start) {
+            Some(told) => told.len(),
+            None => self.page_size,
+        };
+        let end = rows.len().min(start + length);
         let items = rows.get(start..end).unwrap_or_default().iter();
         Ok(ListPage {
             items: items
@@ -548,4 +566,97 @@ fn more_than_a_hundred_records_are_refused() {
     let mut calls = Moving::new(4, 120, 30, Order::Id);
     calls.page_size = 101;
     assert_eq!(read(&remote(calls, 3)).end.unwrap_err().code(), "E-PAGING");
+}
+
+#[test]
+fn the_pages_ahead_are_on_their_way_while_a_page_is_worked_off() {
+    for prefetch in [1, 2, 4, 8] {
+        let remote = remote(Moving::new(6, 3_000, 5_000, Order::Stamp), prefetch);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut scan = remote.scan(None).await.unwrap();
+            for read in 1..=3 {
+                assert!(matches!(scan.next().await, Ok(ScanStep::Records(_))));
+                let begun = remote.calls().set.lock().unwrap().begun;
+                assert_eq!(begun, read + prefetch, "{prefetch} ahead of {read}");
+            }
+        });
+    }
+}
+
+#[test]
+fn only_a_fault_at_the_second_page_shows_a_habit() {
+    let cases = [
+        (95, "E-SOAP-FAULT", None),
+        (95, "E-TIMEOUT", Some("E-TIMEOUT")),
+        (190, "E-SOAP-FAULT", Some("E-SOAP-FAULT")),
+        (0, "E-SOAP-FAULT", Some("E-SOAP-FAULT")),
+    ];
+    for (offset, code, expected) in cases {
+        let mut calls = Moving::new(5, 730, 900, Order::Stamp);
+        calls.fails = [(offset, code)].into();
+        let remote = remote(calls, 2);
+        let read = read(&remote);
+        assert_eq!(
+            read.end.err().map(|error| error.code()),
+            expected,
+            "{code} at {offset}"
+        );
+        assert_eq!(read.restarts, usize::from(expected.is_none()));
+    }
+}
+
+/// Pages of five of a service that says that more follow.
+fn fives(pages: [(u32, std::ops::RangeInclusive<i64>); 3]) -> Moving {
+    let mut calls = Moving::new(1, 40, 10, Order::Id);
+    calls.page_size = 5;
+    calls.script = pages
+        .into_iter()
+        .map(|(offset, ids)| (offset, ids.map(|id| (id, id)).collect()))
+        .collect();
+    calls
+}
+
+#[test]
+fn as_many_rows_as_a_seam_has_may_be_the_same_again() {
+    // Somebody new came in before the first page was read again by one row: no page without end, but one that moved on.
+    let read = read(&remote(fives([(0, 1..=5), (1, 1..=5), (2, 4..=7)]), 1));
+    assert_eq!(read.end.unwrap().count, 7);
+    assert_eq!(read.restarts, 0);
+}
+
+#[test]
+fn a_page_that_comes_twice_after_the_second_is_no_habit() {
+    let first: Vec<(i64, i64)> = (1..=100).map(|id| (id, id)).collect();
+    let second: Vec<(i64, i64)> = (96..=195).map(|id| (id, id)).collect();
+    let mut calls = Moving::new(1, 400, 10, Order::Id);
+    calls.script = [
+        (0, first),
+        (95, second.clone()),
+        (190, second),
+        (285, vec![]),
+    ]
+    .into();
+    let read = read(&remote(calls, 1));
+    assert_eq!(read.end.unwrap_err().code(), "E-PAGING");
+    assert_eq!(read.restarts, 0);
+}
+
+#[test]
+fn behind_a_short_page_the_next_begins_at_its_end() {
+    let rows = |ids: std::ops::RangeInclusive<i64>| ids.map(|id| (id, id)).collect();
+    let mut calls = Moving::new(1, 400, 10, Order::Id);
+    // 50 rows at the second, though more follow; the third is asked for five rows before their end.
+    calls.script = [
+        (0, rows(1..=100)),
+        (95, rows(96..=145)),
+        (140, rows(141..=160)),
+    ]
+    .into();
+    let remote = remote(calls, 4);
+    let read = read(&remote);
+    assert_eq!(read.end.unwrap().count, 160);
+    assert!(remote.calls().set.lock().unwrap().calls.contains(&140));
 }
