@@ -67,9 +67,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         // What this run has not shown yet has no link, unless an earlier run left some.
         let known: Vec<_> = records
             .iter()
-            .filter(|record| {
-                !run.seen.insert(super::collect::seen_mark(&record.id)) || run.began_with_links
-            })
+            .filter(|record| !run.seen.insert(&record.id) || run.began_with_links)
             .map(|record| record.id.clone())
             .collect();
         let links = Memory::new(self.store).links(&known).await?;

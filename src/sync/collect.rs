@@ -4,7 +4,6 @@
 //! load, whose pages are applied as they come.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::local::{Local, LocalChanges};
 use crate::model::{
@@ -240,7 +239,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .collect();
         for (record, link) in records.iter().zip(links) {
             if run.full {
-                run.seen.insert(seen_mark(&record.id));
+                run.seen.insert(&record.id);
             }
             let view = self.view(run, record);
             match link {
@@ -656,11 +655,4 @@ pub(crate) fn split(items: Vec<RemoteItem>) -> (Vec<RemoteRecord>, Vec<BadRecord
         }
     }
     (records, bad)
-}
-
-/// A mark for the set of ids seen in a full read: 64 bits a contact, whatever its id looks like.
-pub(crate) fn seen_mark(id: &RemoteId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
 }

@@ -28,6 +28,7 @@ mod reseed;
 mod resolve;
 mod review;
 mod run;
+mod seen;
 mod settle;
 mod start;
 mod view;

@@ -7,7 +7,7 @@ use crate::model::{DeletePolicy, Direction, RemoteId, RemoteItem, Result, World}
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{StateStore, Table};
 
-use super::collect::{Changed, Collected, seen_mark};
+use super::collect::{Changed, Collected};
 use super::guard::{DELETES_FLOOR, Load, Stop, check_emptied, check_load, check_site};
 use super::memory::{Decision, Link, Memory, RANGE, ReviewKind, Side, Stranger, dirty_remote};
 use super::merge::{Circumstances, Newer, newer};
@@ -134,7 +134,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     continue;
                 }
                 links += 1;
-                if run.seen.contains(&seen_mark(&link.remote)) {
+                if run.seen.contains(&link.remote) {
                     there += 1;
                     present.get_or_insert_with(|| link.remote.clone());
                 } else {
@@ -547,7 +547,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         });
         let mut ids: Vec<RemoteId> = waiting
             .filter_map(|(_, review)| review.remote.clone())
-            .filter(|id| !run.seen.contains(&seen_mark(id)))
+            .filter(|id| !run.seen.contains(id))
             .collect();
         ids.sort();
         for id in ids {
@@ -573,7 +573,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .into_keys()
             .filter(|key| {
                 String::from_utf8(key.clone())
-                    .is_ok_and(|id| !run.seen.contains(&seen_mark(&crate::model::RemoteId(id))))
+                    .is_ok_and(|id| !run.seen.contains(&crate::model::RemoteId(id)))
             })
             .collect())
     }

@@ -11,6 +11,7 @@ use crate::state::{Batch, Durable, StateStore};
 use super::memory::{Facts, Intent, Link, Quarantined, Review, Side};
 use super::merge::{FieldRule, Merged};
 use super::report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
+use super::seen::SeenIds;
 use super::view::{EmailMirror, LocalView, RemoteView};
 use super::{Engine, RunOptions};
 
@@ -225,8 +226,8 @@ pub struct Run {
     pub dirty_remote: HashSet<RemoteId>,
     /// Rows to be looked at whether or not they changed.
     pub dirty_local: HashSet<LocalKey>,
-    /// Digests of ids seen by the last attempt of a full scan.
-    pub seen: HashSet<u64>,
+    /// Ids that the last attempt of a full scan has shown.
+    pub seen: SeenIds,
     /// External IDs seen in a first load, to notice one that stands twice (hazard H-44).
     pub externals: HashSet<Digest>,
     /// Up to this time of the service, contacts made by others are known to this run.
@@ -331,7 +332,7 @@ impl Run {
             quarantine: HashMap::new(),
             dirty_remote: HashSet::new(),
             dirty_local: HashSet::new(),
-            seen: HashSet::new(),
+            seen: SeenIds::default(),
             externals: HashSet::new(),
             known_until: None,
             nameless: HashSet::new(),

@@ -22,7 +22,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::FuturesOrdered;
 
 use super::calls::{Calls, ListPage};
-use super::seam::{Mark, RowKey, Seam, join};
+use super::seam::{Mark, RowKey, Seam, Sight, Sightings, join};
 use crate::model::{Error, RemoteItem, Result, Stamp};
 use crate::remote::{RemoteScan, ScanEnd, ScanStep};
 
@@ -39,6 +39,10 @@ pub const DEFAULT_PAGE_BUDGET: u32 = 20_000;
 pub const DEFAULT_ATTEMPTS: u32 = 3;
 /// The pause before the second attempt; the third waits four times as long, so that an import may come to its end.
 pub const DEFAULT_ATTEMPT_PAUSE: Duration = Duration::from_secs(2);
+
+/// How far the clock of the stamps may stand behind that of the answers, a wrong time zone included: what was modified longer
+/// before a reading began was not modified while it went on.
+const CLOCKS_APART: chrono::Duration = chrono::Duration::hours(26);
 
 /// The bounds of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +129,7 @@ pub struct Scan<C> {
     read: u32,
     tail: Vec<RowKey>,
     tail_offset: u32,
-    seen: HashMap<i64, Mark>,
+    seen: Sightings,
     nameless: u64,
     server_time: Option<Stamp>,
     newest: Option<Stamp>,
@@ -161,7 +165,7 @@ impl<C: Calls + 'static> Scan<C> {
             read: 0,
             tail: Vec::new(),
             tail_offset: 0,
-            seen: HashMap::new(),
+            seen: Sightings::default(),
             nameless: 0,
             server_time: None,
             newest: None,
@@ -186,7 +190,7 @@ impl<C: Calls + 'static> Scan<C> {
     fn restart(&mut self) {
         self.rewind();
         self.first_pass = None;
-        self.seen.clear();
+        self.seen = Sightings::default();
         self.nameless = 0;
         self.server_time = None;
         self.newest = None;
@@ -377,38 +381,32 @@ impl<C: Calls + 'static> Scan<C> {
     /// Checks the new rows against all that were read before, and keeps the newest of each id.
     fn take(&mut self, items: Vec<RemoteItem>, skip: usize) -> Result<Outcome> {
         let mut fresh: Vec<RemoteItem> = Vec::with_capacity(items.len() - skip);
-        let mut places: HashMap<i64, usize> = HashMap::with_capacity(items.len() - skip);
+        let mut places: HashMap<i64, (usize, Mark)> = HashMap::with_capacity(items.len() - skip);
+        let before = self.server_time.map(|begun| Stamp(begun.0 - CLOCKS_APART));
         for (item, key) in items.into_iter().zip(&self.tail).skip(skip) {
             let Some(id) = key.id else {
                 self.nameless += 1;
                 fresh.push(item);
                 continue;
             };
-            if let Some(place) = places.get(&id) {
+            let sight = self.seen.sight(id, key.mark, before);
+            if let Some((place, known)) = places.get_mut(&id) {
                 tracing::warn!(
                     id,
                     "a page of ContactList_Retrieve shows one id twice; the newest counts"
                 );
-                if self
-                    .seen
-                    .get(&id)
-                    .is_some_and(|known| key.mark.supersedes(*known))
-                {
-                    self.seen.insert(id, key.mark);
+                if key.mark.supersedes(*known) {
+                    *known = key.mark;
                     fresh[*place] = item;
                 }
                 continue;
             }
-            match self.seen.get(&id) {
-                Some(known) if !key.mark.supersedes(*known) => {
-                    return Ok(Outcome::Unstable(
-                        "a record that did not change shows at two places",
-                    ));
-                }
-                _ => {}
+            if sight == Sight::Again {
+                return Ok(Outcome::Unstable(
+                    "a record that did not change shows at two places",
+                ));
             }
-            self.seen.insert(id, key.mark);
-            places.insert(id, fresh.len());
+            places.insert(id, (fresh.len(), key.mark));
             fresh.push(item);
         }
         for item in &fresh {
@@ -423,7 +421,7 @@ impl<C: Calls + 'static> Scan<C> {
         ScanEnd {
             server_time: self.server_time,
             newest: self.newest,
-            count: self.seen.len() as u64 + self.nameless,
+            count: self.seen.count() + self.nameless,
         }
     }
 }

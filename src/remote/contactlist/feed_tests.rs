@@ -645,6 +645,23 @@ fn a_page_that_comes_twice_after_the_second_is_no_habit() {
 }
 
 #[test]
+fn a_page_that_shares_no_row_after_the_second_is_no_habit() {
+    let rows = |ids: std::ops::RangeInclusive<i64>| ids.map(|id| (id, id)).collect();
+    let mut calls = Moving::new(1, 400, 10, Order::Id);
+    calls.script = [
+        (0, rows(1..=100)),
+        (95, rows(96..=195)),
+        (190, rows(300..=399)),
+    ]
+    .into();
+    let remote = remote(calls, 1);
+    let read = read(&remote);
+    assert_eq!(read.end.unwrap_err().code(), "E-SCAN-UNSTABLE");
+    assert_eq!(read.restarts, 2);
+    assert!(!remote.calls().set.lock().unwrap().calls.contains(&100));
+}
+
+#[test]
 fn behind_a_short_page_the_next_begins_at_its_end() {
     let rows = |ids: std::ops::RangeInclusive<i64>| ids.map(|id| (id, id)).collect();
     let mut calls = Moving::new(1, 400, 10, Order::Id);
@@ -659,4 +676,43 @@ fn behind_a_short_page_the_next_begins_at_its_end() {
     let read = read(&remote);
     assert_eq!(read.end.unwrap().count, 160);
     assert!(remote.calls().set.lock().unwrap().calls.contains(&140));
+}
+
+#[test]
+fn what_was_modified_before_a_reading_began_is_one_state_of_it() {
+    use super::seam::{RowKey, Sight, Sightings};
+    let mark = |second: Option<i64>| {
+        let record = RemoteRecord {
+            id: RemoteId("7".to_owned()),
+            stamp: second.map(stamp),
+            deleted: false,
+            document: Document::new(),
+        };
+        RowKey::of(&RemoteItem::Record(record)).mark
+    };
+    let limit = Some(stamp(100));
+    // (limit, the state first seen, the one seen then, what that is)
+    let cases = [
+        (limit, Some(50), Some(50), Sight::Again),
+        (limit, Some(50), Some(60), Sight::Again),
+        (limit, Some(50), Some(100), Sight::Again),
+        (limit, Some(50), Some(101), Sight::Modified),
+        (limit, Some(150), Some(150), Sight::Again),
+        (limit, Some(150), Some(140), Sight::Again),
+        (limit, Some(150), Some(151), Sight::Modified),
+        (None, Some(50), Some(50), Sight::Again),
+        (None, Some(50), Some(51), Sight::Modified),
+        (None, Some(50), Some(49), Sight::Again),
+        (limit, None, None, Sight::Again),
+        (limit, None, Some(50), Sight::Modified),
+    ];
+    for (limit, first, then, expected) in cases {
+        let mut seen = Sightings::default();
+        assert_eq!(seen.sight(7, mark(first), limit), Sight::First);
+        assert_eq!(seen.sight(-7, mark(first), limit), Sight::First);
+        let again = seen.sight(7, mark(then), limit);
+        assert_eq!(again, expected, "{first:?} {then:?} {limit:?}");
+        assert_eq!(seen.sight(7, mark(then), limit), Sight::Again);
+        assert_eq!(seen.count(), 2);
+    }
 }

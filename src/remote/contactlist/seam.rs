@@ -1,6 +1,10 @@
 //! The keys by which rows of pages are compared, and the join of two neighbouring pages. Pure.
 
-use crate::model::{RemoteItem, RemoteRecord};
+use std::collections::HashMap;
+
+use roaring::RoaringTreemap;
+
+use crate::model::{RemoteItem, RemoteRecord, Stamp};
 
 /// What tells one state of a record from another: its stamp, or a digest where it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +17,12 @@ impl Mark {
 
     fn digest(bytes: &[u8]) -> Self {
         Self(hash(bytes) as i64 | 1)
+    }
+
+    /// Whether this may be the state of a record that was modified after `limit`; without a stamp, or a limit, it may.
+    fn is_after(self, limit: Option<Stamp>) -> bool {
+        let limit = limit.map(|limit| Self::stamp(limit.0.and_utc().timestamp_micros()));
+        self.0 & 1 == 1 || limit.is_none_or(|limit| self.0 > limit.0)
     }
 
     /// Whether a record that was seen with `known` has been modified since: a later stamp, or another content where
@@ -70,6 +80,50 @@ impl RowKey {
             bytes.extend_from_slice(&key.mark.0.to_le_bytes());
         }
         hash(&bytes)
+    }
+}
+
+/// What a record that is shown is to a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// Not shown before.
+    First,
+    /// Shown before, and modified since.
+    Modified,
+    /// Shown before, and not known to be modified since.
+    Again,
+}
+
+/// Which records a reading has shown, and the states of those that may be modified while it goes on: what grows with the set
+/// is a bitmap of ids.
+#[derive(Default)]
+pub(super) struct Sightings {
+    ids: RoaringTreemap,
+    /// Who is not in here showed a state from before the limit.
+    marks: HashMap<i64, Mark>,
+}
+
+impl Sightings {
+    /// Notes that `id` is shown as `mark`. What was modified before `limit` was so before the reading began: shown twice, it is
+    /// the same state as far as a reading can tell, whatever an odd replica made of it.
+    pub(super) fn sight(&mut self, id: i64, mark: Mark, limit: Option<Stamp>) -> Sight {
+        let is_new = self.ids.insert(id as u64);
+        let may_move = mark.is_after(limit);
+        let sight = match self.marks.get(&id) {
+            _ if is_new => Sight::First,
+            Some(known) if mark.supersedes(*known) => Sight::Modified,
+            None if may_move => Sight::Modified,
+            _ => Sight::Again,
+        };
+        if sight == Sight::Modified || (sight == Sight::First && may_move) {
+            self.marks.insert(id, mark);
+        }
+        sight
+    }
+
+    /// How many ids were shown.
+    pub(super) fn count(&self) -> u64 {
+        self.ids.len()
     }
 }
 
