@@ -75,7 +75,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for record in &records {
             let view = self.view(run, record);
             match links.remove(&record.id).flatten() {
-                Some(link) if !view.deleted && remote_unchanged(&link, &view) => {}
+                Some(link)
+                    if !view.deleted
+                        && remote_unchanged(&link, &view)
+                        && !collected.pairs.contains_key(&record.id) => {}
                 Some(link) => {
                     let link = self.migrate(run, link);
                     self.sort_linked(run, link, view, collected);

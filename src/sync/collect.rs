@@ -284,7 +284,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let unchanged = !view.deleted
             && remote_unchanged(&link, &view)
             && link.gone != Some(Side::Remote)
-            && !(run.full && link.drifted)
+            // A full read replaces what the row shows of fields that only pull, also what is first seen now.
+            && !(run.full && (link.drifted || changed_locally))
             && run.rewound.is_none()
             && !run.dirty_remote.contains(&view.id);
         let overlap = chrono::Duration::from_std(self.rules.overlap).unwrap_or_default();

@@ -73,8 +73,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     put_link(batch, &link);
                 }
                 if let Some(old) = &task.replaces {
-                    batch.remove(Table::Link, old.remote.0.as_bytes());
-                    self.bury(old, batch);
+                    self.retire(run, old, batch);
                 }
                 if task.fresh {
                     run.facts.links += 1;
@@ -105,6 +104,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     if old.local != link.local {
                         batch.remove(Table::ByLocal, old.local.to_bytes());
                     }
+                    // What was asked about the row that is gone is answered; a decision that stayed would answer for its next deletion.
+                    self.release_review(run, &dirty_remote(&link.remote), batch);
                 } else {
                     run.facts.links += 1;
                 }
@@ -241,6 +242,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         });
         self.note_children(&mut link, remote);
         link
+    }
+
+    /// The row of this link has another contact now: what was asked about the old one is void.
+    pub(crate) fn retire(&self, run: &mut Run, old: &Link, batch: &mut Batch) {
+        batch.remove(Table::Link, old.remote.0.as_bytes());
+        self.bury(old, batch);
+        self.release(run, &dirty_remote(&old.remote), batch);
     }
 
     pub(crate) fn bury(&self, link: &Link, batch: &mut Batch) {

@@ -441,14 +441,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
         }
         if let Some(old) = task.link.take() {
-            task.extra.remove(Table::Link, old.remote.0.as_bytes());
             if old.remote != link.remote {
-                self.bury(&old, &mut task.extra);
-                self.release(run, &dirty_remote(&old.remote), &mut task.extra);
-                run.facts.links = run.facts.links.saturating_sub(1);
+                self.retire(run, &old, &mut task.extra);
             } else {
-                run.facts.links = run.facts.links.saturating_sub(1);
+                task.extra.remove(Table::Link, old.remote.0.as_bytes());
             }
+            run.facts.links = run.facts.links.saturating_sub(1);
         }
         (task.action, task.fresh, task.pushed) = (Action::Settle(merged), true, Pushing::Created);
         (task.remote, task.link) = (Some(got), Some(link));

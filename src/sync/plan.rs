@@ -115,9 +115,7 @@ pub fn plan_pair(
                 }
                 Direction::Push if edited || policies.circumstances.full => Step::RestoreRemote,
                 Direction::Push => Step::Nothing,
-                Direction::Both if edited && policies.circumstances.take != Some(Side::Remote) => {
-                    Step::RestoreRemote
-                } // P5
+                Direction::Both if edited => Step::RestoreRemote, // P5
                 _ => carry(
                     policies,
                     Side::Remote,
@@ -137,9 +135,7 @@ pub fn plan_pair(
                 }
                 Direction::Pull if edited || policies.circumstances.full => Step::RestoreLocal,
                 Direction::Pull => Step::Nothing,
-                Direction::Both if edited && policies.circumstances.take != Some(Side::Local) => {
-                    Step::RestoreLocal
-                } // P4
+                Direction::Both if edited => Step::RestoreLocal, // P4
                 _ => carry(
                     policies,
                     Side::Local,
@@ -379,8 +375,8 @@ mod tests {
             let planned = step(local, remote, base, side(gone), side(take), here);
             let other = step(remote, local, (base.1, base.0), flipped(gone), flipped(take), there);
             prop_assert_eq!(mirrored(planned.clone()), other);
-            // An edit is never lost to a deletion, unless a person said so.
-            if take == 0 && side(gone).is_none() {
+            // An edit is never lost to a deletion, whatever a person said before they could see it.
+            if side(gone).is_none() {
                 let edited = local.is_some_and(|local| local != base.0) || remote.is_some_and(|remote| remote != base.1);
                 prop_assert!(!edited || !matches!(planned, Step::DeleteLocal | Step::DeleteRemote));
             }
@@ -714,20 +710,18 @@ mod tests {
     }
 
     #[test]
-    fn p5_an_edit_that_a_person_gives_up_goes_with_the_deletion() {
-        use DeletePolicy::Apply;
-        let both = |remote, local, take| {
-            let policies = policies(Direction::Both, Apply, false, Some(take));
-            plan_pair(&link(), &remote, &local, policies)
-        };
+    fn p4_p5_an_edit_wins_whatever_a_person_decided_before_it() {
+        use DeletePolicy::{Apply, Ignore, Review};
         let (dead, gone) = (RemoteState::Dead, LocalState::Gone);
-        assert_eq!(both(dead.clone(), row(2), Side::Remote), Step::DeleteLocal);
-        assert_eq!(both(dead, row(2), Side::Local), Step::RestoreRemote);
-        assert_eq!(
-            both(contact(2), gone.clone(), Side::Local),
-            Step::DeleteRemote
-        );
-        assert_eq!(both(contact(2), gone, Side::Remote), Step::RestoreLocal);
+        for deletes in [Apply, Review, Ignore] {
+            for take in [None, Some(Side::Local), Some(Side::Remote)] {
+                let policies = policies(Direction::Both, deletes, false, take);
+                let step = plan_pair(&link(), &dead, &row(2), policies);
+                assert_eq!(step, Step::RestoreRemote);
+                let step = plan_pair(&link(), &contact(2), &gone, policies);
+                assert_eq!(step, Step::RestoreLocal);
+            }
+        }
     }
 
     #[test]

@@ -47,8 +47,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         let echoes = self.rows_that_wait(run, &tasks);
         for (id, changed) in std::mem::take(&mut collected.pairs) {
-            let take = self.decision(run, &dirty_remote(&id));
-            let mut task = self.plan_changed(run, changed, take);
+            let mut task = self.plan_changed(run, changed);
             if task.action == Action::RestoreLocal && task.remote.is_none() {
                 self.look_for_restore(run, &id, &mut task).await?;
             }
@@ -220,13 +219,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(())
     }
 
-    pub(crate) fn decision(&self, run: &Run, key: &[u8]) -> Option<Side> {
-        match run
-            .reviews
-            .get(key)
-            .and_then(|review| review.decision.as_ref())
-        {
-            Some(Decision::Take(side)) => Some(*side),
+    /// Which side a person took when they were asked this: an answer counts for nothing else, such as a deletion that came after it.
+    pub(crate) fn decision(&self, run: &Run, key: &[u8], kind: ReviewKind) -> Option<Side> {
+        let review = run.reviews.get(key).filter(|review| review.kind == kind)?;
+        match review.decision {
+            Some(Decision::Take(side)) => Some(side),
             _ => None,
         }
     }
@@ -286,7 +283,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
     }
 
-    fn plan_changed(&self, run: &Run, changed: Changed, take: Option<Side>) -> Task {
+    fn plan_changed(&self, run: &Run, changed: Changed) -> Task {
         let Changed {
             link,
             remote,
@@ -300,6 +297,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             None => false,
         };
         let local = local.unwrap_or(LocalState::Gone);
+        let both = remote != RemoteState::Dead && local != LocalState::Gone;
+        let kind = if both {
+            ReviewKind::Conflict
+        } else {
+            ReviewKind::Delete
+        };
+        let take = self.decision(run, &dirty_remote(&link.remote), kind);
         let newer = match (&remote, &local) {
             (RemoteState::Seen(contact), LocalState::Row(row)) => {
                 self.newer(&link, Some(contact), row)
@@ -351,7 +355,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let take = task
             .link
             .as_ref()
-            .and_then(|link| self.decision(run, &dirty_remote(&link.remote)));
+            .and_then(|link| self.decision(run, &dirty_remote(&link.remote), ReviewKind::Conflict));
         task.take = take;
         match (&task.action, &task.link, &task.remote, &task.local) {
             (Action::Nothing, Some(link), Some(remote), Some(local)) => {

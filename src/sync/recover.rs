@@ -238,8 +238,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         (link.stamp, link.own_stamp) = (got.stamp, true);
         if let Some(old) = linked.filter(|old| old.remote != link.remote) {
-            batch.remove(Table::Link, old.remote.0.as_bytes());
-            self.bury(&old, batch);
+            self.retire(run, &old, batch);
         } else if Memory::new(self.store)
             .links(std::slice::from_ref(&link.remote))
             .await?
@@ -286,6 +285,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if self.found(run, &LookUp::Id(id.clone())).await?.is_none() {
             remove_link(batch, &link);
             self.bury(&link, batch);
+            self.release(run, &dirty_remote(&id), batch);
             run.facts.links = run.facts.links.saturating_sub(1);
             self.local
                 .apply(&run.fence, &[RowWrite::Unlink(link.local.clone())])

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use contactbridge::mapping::Mapping;
-use contactbridge::model::{LocalKey, Vault};
+use contactbridge::model::{DeletePolicy, LocalKey, Vault};
 use contactbridge::remote::contactlist::{ContactList, ScanLimits, vocabulary};
 use contactbridge::sync::{
     BridgeReport, Engine, Finished, Guard, Outcome, ReviewKind, Rules, RunOptions, quarantine,
@@ -211,6 +211,7 @@ impl Life {
         let work = async {
             let mut waiting = Waiting::default();
             let mut ids = Vec::new();
+            let mut decided = Vec::new();
             for settled in [false, true] {
                 for (id, review) in reviews(&store, settled).await? {
                     ids.push(id);
@@ -218,6 +219,11 @@ impl Life {
                         continue;
                     }
                     *waiting.codes.entry(review.code.clone()).or_default() += 1;
+                    if let Some(decision) = &review.decision {
+                        let what = format!("{} {decision:?}", review.code);
+                        decided.push((what, review.remote.clone(), review.local.clone()));
+                        continue;
+                    }
                     // A newcomer that might be somebody: neither can be judged.
                     let mut fields = review.fields;
                     if review.kind == ReviewKind::Match {
@@ -256,6 +262,14 @@ impl Life {
                 }
                 if let Some(local) = record.local {
                     waiting.local.entry(local).or_default().extend(fields);
+                }
+            }
+            for (what, remote, local) in decided {
+                // It waits for something else, such as an address, that somebody is told of.
+                let is_held = remote.is_some_and(|id| waiting.remote.contains_key(&id.0))
+                    || local.is_some_and(|key| waiting.local.contains_key(&key));
+                if !is_held {
+                    waiting.decided.push(what);
                 }
             }
             for id in ids {
@@ -330,6 +344,8 @@ pub enum Play {
     Busy,
     /// Everything.
     Foul,
+    /// A bridge that flows one way, or does not carry deletions over by itself ([`Settings::narrow`]).
+    Narrow,
 }
 
 /// What a seed came to.
@@ -368,6 +384,7 @@ pub fn play(seed: u64, how: Play, death: Option<Death>) -> Played {
     let settings = match how {
         Play::Calm | Play::Busy => Settings::fair(&mut chance),
         Play::Foul => Settings::foul(&mut chance),
+        Play::Narrow => Settings::narrow(&mut chance),
     };
     play_in(seed, settings, how, death, |_| {})
 }
@@ -401,6 +418,9 @@ pub fn play_in(
         universe.chance.between(2, 6)
     };
     for round in 0..rounds {
+        if settings.delete_policy == DeletePolicy::Review {
+            life.somebody_decides();
+        }
         {
             let mut universe = life.shared.borrow_mut();
             let universe = &mut *universe;
@@ -417,10 +437,10 @@ pub fn play_in(
                 Play::Calm => 0,
                 _ => [0, 10, 40, 150][universe.chance.below(4) as usize],
             };
-            universe.faulty = how == Play::Foul;
+            universe.faulty = matches!(how, Play::Foul | Play::Narrow);
             universe.death = match (how, death) {
                 (_, Some(death)) => death,
-                (Play::Foul, None) if universe.chance.coin() => Death::Random(200),
+                (Play::Foul | Play::Narrow, None) if universe.chance.coin() => Death::Random(200),
                 _ => Death::Never,
             };
         }
@@ -487,7 +507,14 @@ pub fn finish(mut life: Life) -> Played {
     let waiting = life.waiting();
     let (broken, trace) = {
         let mut universe = life.shared.borrow_mut();
-        universe.check_convergence(&waiting);
+        for decided in &waiting.decided {
+            let line = format!("{decided}, which nobody carries out");
+            universe.log.broken.push(line);
+        }
+        match universe.settings.source() {
+            Some(source) => universe.check_one_way(source, &waiting),
+            None => universe.check_convergence(&waiting),
+        }
         (
             std::mem::take(&mut universe.log.broken),
             std::mem::take(&mut universe.trace),

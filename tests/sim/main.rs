@@ -14,6 +14,7 @@ mod drawn;
 mod evidence;
 mod found;
 mod life;
+mod one_way;
 mod oracle;
 mod people;
 mod post;
@@ -195,4 +196,9 @@ fn every_point_of_a_run_may_be_the_last() {
 #[test]
 fn foul_worlds_converge() {
     play_all(Play::Foul, 1000);
+}
+
+#[test]
+fn narrow_worlds_converge() {
+    play_all(Play::Narrow, 600);
 }

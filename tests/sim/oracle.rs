@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contactbridge::model::{Cell, LocalKey, RemoteItem};
+use contactbridge::model::{Cell, DeletePolicy, LocalKey, RemoteItem};
 use contactbridge::remote::contactlist::ListPage;
 use contactbridge::state::Table;
 
@@ -83,8 +83,10 @@ pub struct Log {
     pub deleted_unseen: BTreeSet<(Side, String)>,
     /// People whose two records have met, and when they did.
     pub linked: BTreeMap<String, u64>,
-    /// Everybody that a user ever deleted.
-    pub ever_deleted: BTreeSet<String>,
+    /// Everybody that a user ever deleted, and where.
+    pub ever_deleted: BTreeSet<(Side, String)>,
+    /// Deletions that a person decided on: whose side was taken.
+    pub decided: BTreeMap<String, Side>,
     /// When the last run that ended well, and left this person to no later one, began.
     pub synced: BTreeMap<String, u64>,
     /// When the last run that ended well began.
@@ -146,6 +148,7 @@ impl Log {
             return;
         };
         let value = canonical(field, value);
+        self.check_direction(side, anchor);
         if let Some((run, died, snapshot)) = self.deletions.remove(&(side, anchor.to_owned())) {
             // It lives again: somebody must have edited the other record without this side knowing.
             // A mapped lastUpdateDate makes every touch of the contact an edit.
@@ -163,7 +166,9 @@ impl Log {
             let within = within || run == self.run && self.listed.get(anchor) == Some(&run);
             let edited = self.was_edited_unseen(anchor, side.other(), died, &snapshot);
             let in_doubt = self.in_doubt(side, anchor);
-            if !(edited || touched || within || written_meanwhile || in_doubt) {
+            // A person may have said that it is to live; the target of a one-way bridge is filled whatever was deleted there.
+            let is_meant = self.decided.remove(anchor) == Some(side.other()) || !self.is_judged();
+            if !(edited || touched || within || written_meanwhile || in_doubt || is_meant) {
                 self.broken.push(format!("{anchor} was deleted from {side:?}, not edited on the other side, and lives again"));
             }
         }
@@ -192,7 +197,8 @@ impl Log {
                 .map(|(at, _)| *at);
             let first_meeting = self.is_open(anchor, &old, at);
             let unseen = self.is_round_trip(side, anchor, field, &old);
-            if !unseen
+            if self.is_judged()
+                && !unseen
                 && !first_meeting
                 && !matches!((arrived, later), (Some(arrived), Some(later)) if later > arrived)
             {
@@ -225,8 +231,8 @@ impl Log {
     /// A user deleted a record.
     pub fn deleted(&mut self, side: Side, anchor: &str, values: BTreeMap<&'static str, String>) {
         self.clock += 1;
-        self.ever_deleted.insert(anchor.to_owned());
         let person = (side, anchor.to_owned());
+        self.ever_deleted.insert(person.clone());
         // Before the two have met, nothing was agreed that a deletion could be told from.
         if self.linked.contains_key(anchor) {
             self.deletions
@@ -247,12 +253,18 @@ impl Log {
     /// The bridge deleted a record: every edit of it must have been seen by whoever deleted the other one.
     pub fn removed(&mut self, side: Side, anchor: &str) {
         self.clock += 1;
+        self.check_direction(side, anchor);
+        self.check_policy(side, anchor);
+        if !self.is_judged() {
+            self.gone(side, anchor);
+            return;
+        }
         let deletion = self
             .deletions
             .get(&(side.other(), anchor.to_owned()))
             .cloned();
         let Some((_, _, snapshot)) = deletion else {
-            if self.ever_deleted.contains(anchor) {
+            if self.was_ever_deleted(anchor) {
                 return;
             }
             self.broken.push(format!(
@@ -283,6 +295,11 @@ impl Log {
             }
         }
         self.gone(side, anchor);
+    }
+
+    pub fn was_ever_deleted(&self, anchor: &str) -> bool {
+        let of = |side| self.ever_deleted.contains(&(side, anchor.to_owned()));
+        of(Side::Remote) || of(Side::Local)
     }
 
     /// Until the two have met, an empty field is no edit: it is filled (user contract, section 4).
@@ -362,7 +379,7 @@ impl Log {
     }
 
     /// Whether two values of a field are the same, as far as the service can show it.
-    fn alike(&self, field: &str, one: &str, other: &str) -> bool {
+    pub fn alike(&self, field: &str, one: &str, other: &str) -> bool {
         let codec = match (field, &self.settings) {
             ("title", Some(settings)) => settings.title_codec,
             ("city", Some(settings)) => settings.city_codec,
@@ -406,14 +423,16 @@ pub struct Waiting {
     pub codes: BTreeMap<String, u64>,
     /// Every value that is kept, with its field.
     pub kept: BTreeSet<(String, String)>,
+    /// Reviews that a person has decided on, and that wait all the same.
+    pub decided: Vec<String>,
 }
 
 impl Universe {
-    fn remote_value(&self, id: i64, path: &str) -> String {
+    pub fn remote_value(&self, id: i64, path: &str) -> String {
         canonical(field_of_path(path), &self.crm.people[&id].get(path))
     }
 
-    fn local_value(&self, key: &LocalKey, field: &str) -> String {
+    pub fn local_value(&self, key: &LocalKey, field: &str) -> String {
         canonical(field, &self.database.text(key, field).unwrap_or_default())
     }
 
@@ -566,11 +585,14 @@ impl Universe {
                     self.compare(&anchor, *id, key, is_held, &held, waiting, &mut broken);
                 }
                 (None, None) => {
-                    if !self.log.ever_deleted.contains(&anchor) {
+                    if !self.log.was_ever_deleted(&anchor) {
                         broken.push(format!("{anchor} is gone, and nobody deleted it"));
                     }
                 }
                 (Some(_), None) | (None, Some(_)) if is_held => {}
+                // A deletion that is ignored leaves the other record where it is.
+                _ if self.settings.delete_policy == DeletePolicy::Ignore
+                    && self.log.was_ever_deleted(&anchor) => {}
                 (Some(id), None) => broken.push(format!(
                     "I5 {anchor} stands in the CRM alone (contact {id})"
                 )),

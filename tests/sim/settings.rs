@@ -80,6 +80,8 @@ pub struct Settings {
     pub generate: bool,
     pub with_times: bool,
     pub conflicts: ConflictPolicy,
+    pub direction: Direction,
+    pub delete_policy: DeletePolicy,
     pub full_read: Option<Duration>,
     pub batch: usize,
     pub rows_per_transaction: usize,
@@ -129,6 +131,8 @@ impl Settings {
             generate: false,
             with_times: false,
             conflicts: ConflictPolicy::Newest,
+            direction: Direction::Both,
+            delete_policy: DeletePolicy::Apply,
             full_read: Some(Duration::from_secs(24 * 3600)),
             batch: 100,
             rows_per_transaction: 1000,
@@ -221,9 +225,9 @@ impl Settings {
 
     pub fn rules(&self) -> Rules {
         Rules {
-            direction: Direction::Both,
+            direction: self.direction,
             conflicts: self.conflicts,
-            deletes: DeletePolicy::Apply,
+            deletes: self.delete_policy,
             full_read: self.full_read,
             max_deletes: Threshold::Count(10_000),
             max_changes: Threshold::Count(10_000),

@@ -282,19 +282,16 @@ pub fn check(pair: &Pair) {
         Step::Nothing | Step::Settle(_) | Step::Bury => true,
     };
     assert!(allowed, "against the direction: {step:?} {pair:?}");
-    // P4, P5: an edit is never lost to a deletion, unless a person said so.
+    // P4, P5: an edit is never lost to a deletion.
     match &step {
         Step::DeleteLocal => {
-            assert!(
-                take == Some(Side::Remote) || !pair.row_edited(),
-                "P5 {pair:?}"
-            );
+            assert!(!pair.row_edited(), "P5 {pair:?}");
             assert!(!(rewound == Some(Side::Remote) && pushes), "P9 {pair:?}");
         }
         Step::DeleteRemote => {
             let seen = pair.remote == Presence::Seen;
             let lost = seen && pair.contact_edited();
-            assert!(take == Some(Side::Local) || !lost, "P4 {pair:?}");
+            assert!(!lost, "P4 {pair:?}");
             assert!(!(rewound == Some(Side::Local) && pulls), "P9 {pair:?}");
         }
         _ => {}

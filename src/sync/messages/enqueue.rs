@@ -9,7 +9,8 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::super::Engine;
 use super::super::memory::{
-    Base, ChildBase, Link, Memory, Side, dirty_local, dirty_remote, put_link, remove_link,
+    Base, ChildBase, Link, Memory, ReviewKind, Side, dirty_local, dirty_remote, put_link,
+    remove_link,
 };
 use super::super::run::{Action, Hold, Run, Task};
 use super::super::view::{LocalView, RemoteView, local_view};
@@ -230,7 +231,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (mut dead, mut batch) = (Vec::new(), Batch::new());
         for link in links.into_iter().flatten() {
             let key = dirty_remote(&link.remote);
-            let take = self.decision(run, &key);
+            let take = self.decision(run, &key, ReviewKind::Delete);
             let ignored = link.gone == Some(Side::Local) && take.is_none();
             // There is no message that deletes a transaction (seed 003, table H-5).
             let has_message = rules.object == Object::Customer;
