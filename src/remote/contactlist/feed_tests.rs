@@ -63,6 +63,7 @@ struct Set {
     begun: usize,
     /// Calls that have reached the service.
     calls: Vec<u32>,
+    pauses: Vec<Duration>,
 }
 
 struct Moving {
@@ -97,6 +98,7 @@ impl Moving {
                 next_id: count + 1,
                 begun: 0,
                 calls: Vec::new(),
+                pauses: Vec::new(),
             }),
             order,
             offsets: Offsets::Any,
@@ -251,7 +253,9 @@ impl Calls for Moving {
         unreachable!("a scan deletes nothing")
     }
 
-    async fn pause(&self, _: Duration) {}
+    async fn pause(&self, span: Duration) {
+        self.set.lock().unwrap().pauses.push(span);
+    }
 
     fn requests(&self) -> u64 {
         self.set.lock().unwrap().calls.len() as u64
@@ -425,6 +429,8 @@ fn h03_no_order_at_all_ends_as_unstable() {
         let remote = remote(Moving::new(seed + 1, 400, 300, Order::Shuffled), 4);
         let error = read(&remote).end.unwrap_err();
         assert_eq!(error.code(), "E-SCAN-UNSTABLE");
+        let pauses = remote.calls().set.lock().unwrap().pauses.clone();
+        assert_eq!(pauses, [2, 8].map(Duration::from_secs));
         assert_eq!(
             remote.paging_habit(),
             PagingHabit::AnyOffset,
@@ -665,17 +671,27 @@ fn a_page_that_shares_no_row_after_the_second_is_no_habit() {
 fn behind_a_short_page_the_next_begins_at_its_end() {
     let rows = |ids: std::ops::RangeInclusive<i64>| ids.map(|id| (id, id)).collect();
     let mut calls = Moving::new(1, 400, 10, Order::Id);
-    // 50 rows at the second, though more follow; the third is asked for five rows before their end.
+    // 50 rows at the second, though more follow: the third is asked for five rows before their end, and those behind it from there.
     calls.script = [
         (0, rows(1..=100)),
         (95, rows(96..=145)),
-        (140, rows(141..=160)),
+        (140, rows(141..=240)),
+        (235, rows(236..=250)),
     ]
     .into();
     let remote = remote(calls, 4);
     let read = read(&remote);
-    assert_eq!(read.end.unwrap().count, 160);
-    assert!(remote.calls().set.lock().unwrap().calls.contains(&140));
+    assert_eq!(read.end.unwrap().count, 250);
+    let calls = remote.calls().set.lock().unwrap().calls.clone();
+    assert!(calls.contains(&140) && calls.contains(&235), "{calls:?}");
+}
+
+#[test]
+fn one_page_in_strides_takes_one_call() {
+    let remote = remote(Moving::new(1, 50, 50, Order::Stamp), 4);
+    remote.set_paging_habit(PagingHabit::Hundreds);
+    assert_eq!(read(&remote).end.unwrap().count, 50);
+    assert_eq!(remote.requests(), 1);
 }
 
 #[test]
@@ -714,5 +730,38 @@ fn what_was_modified_before_a_reading_began_is_one_state_of_it() {
         assert_eq!(again, expected, "{first:?} {then:?} {limit:?}");
         assert_eq!(seen.sight(7, mark(then), limit), Sight::Again);
         assert_eq!(seen.count(), 2);
+    }
+}
+
+#[test]
+fn states_are_told_apart_by_stamps_and_by_content() {
+    use super::seam::RowKey;
+    let stamped = |micros: i64| {
+        let record = RemoteRecord {
+            id: RemoteId("7".to_owned()),
+            stamp: Some(Stamp(stamp(0).0 + chrono::Duration::microseconds(micros))),
+            deleted: false,
+            document: Document::new(),
+        };
+        RowKey::of(&RemoteItem::Record(record)).mark
+    };
+    let unread = |raw: u8| {
+        let bad = BadRecord {
+            id: None,
+            code: "Q-ID",
+            reason: "no entityId".to_owned(),
+            raw: vec![raw],
+        };
+        RowKey::of(&RemoteItem::Bad(bad)).mark
+    };
+    for at in 0..20 {
+        let (older, newer) = (stamped(i64::from(at)), stamped(i64::from(at) + 1));
+        assert!(newer.supersedes(older) && !older.supersedes(newer));
+        assert!(!older.supersedes(older));
+        for other in 0..20 {
+            // Which of two contents is the later one nobody can tell.
+            assert_eq!(unread(at).supersedes(unread(other)), at != other);
+        }
+        assert!(unread(at).supersedes(older) && older.supersedes(unread(at)));
     }
 }
