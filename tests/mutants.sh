@@ -22,6 +22,7 @@ awk '/^default-run|^readme/ { next } /^\[/ { bench = /^\[\[bench/ } !bench' Carg
 sed "$rename" Cargo.lock >"$crate/Cargo.lock"
 cp -R src/model "$crate/src/"
 cp src/sync/{correlate,guard,merge,plan,report,resolve}.rs "$crate/src/sync/"
+cp -R src/sync/{merge,plan} "$crate/src/sync/"
 cp src/sync/memory/link.rs "$crate/src/sync/memory/"
 printf 'pub mod model;\npub mod remote;\npub mod sync;\n' >"$crate/src/lib.rs"
 # The scan above its calls: nothing of the wire, nor of the other services.

@@ -29,10 +29,6 @@ const CACHE_KIB: i64 = 32 * 1024;
 /// pages as it has links; the more of them meet in the log, the fewer are written twice.
 const CHECKPOINT_PAGES: i64 = 4096;
 
-/// Pages of the write-ahead log before it is copied into the file: the links of a first load come in no order, so that each commit
-/// touches most pages again, and SQLite's 1,000 would copy them every time.
-const WAL_PAGES: u32 = 4_000;
-
 /// One bridge's state in a SQLite file.
 pub struct SqliteStore {
     file: PathBuf,
@@ -240,7 +236,6 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.set_prepared_statement_cache_capacity(16);
     Ok(connection)

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 53] = [
+const FOUND: [(Play, u64, &str); 61] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -256,6 +256,46 @@ const FOUND: [(Play, u64, &str); 53] = [
         Play::Busy,
         25_058,
         "sent three times, a record forgot what its first push had changed besides what it sent; its row deleted, that was an edit",
+    ),
+    (
+        Play::Narrow,
+        52,
+        "an edit of a field that only pulls outlived the full read that saw it first",
+    ),
+    (
+        Play::Narrow,
+        89,
+        "a decision stayed when its row had been made again, and answered for the next deletion",
+    ),
+    (
+        Play::Narrow,
+        338,
+        "a decision stayed when the run was killed between a deletion and its record",
+    ),
+    (
+        Play::Narrow,
+        415,
+        "a decision on a conflict deleted a row that nobody had been asked about",
+    ),
+    (
+        Play::Narrow,
+        654,
+        "a question about a contact stayed when a recovered run gave its row another one",
+    ),
+    (
+        Play::Narrow,
+        763,
+        "a decision on a conflict deleted a row whose contact had been made a second time",
+    ),
+    (
+        Play::Narrow,
+        977,
+        "a decision on a deletion took a row that was edited after the question",
+    ),
+    (
+        Play::Narrow,
+        3361,
+        "a first load that went on after a kill left an edit of a field that only pulls",
     ),
 ];
 

@@ -13,10 +13,6 @@ use crate::model::{Error, Result};
 /// them with every third transaction.
 const CHECKPOINT_PAGES: u32 = 4_000;
 
-/// Pages of the write-ahead log (16 MB of 4 KB) before it is copied into the file: SQLite's 1,000 are a transaction of ours, and
-/// the pages of indexes, which each transaction touches again, would be copied every time.
-const WAL_PAGES: u32 = 4_000;
-
 /// What holds for every connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
@@ -86,7 +82,6 @@ fn connect(path: &Path, flags: OpenFlags, manner: Manner) -> Result<Connection> 
         conn.pragma_update(None, "synchronous", "FULL")?;
         conn.pragma_update(None, "foreign_keys", true)?;
         conn.pragma_update(None, "cache_size", -i64::from(manner.cache_kib))?;
-        conn.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         // The first read tells whether it is a database at all.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
