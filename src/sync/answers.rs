@@ -204,7 +204,13 @@ async fn change_quarantine<S: StateStore>(
                 put_json(&mut batch, Table::Quarantine, key, &record);
             }
             QuarantineAction::Retry => {
-                batch.remove(Table::Quarantine, key);
+                if record.deleted {
+                    // What is to be tried is known from here alone.
+                    record.discarded = false;
+                    put_json(&mut batch, Table::Quarantine, key, &record);
+                } else {
+                    batch.remove(Table::Quarantine, key);
+                }
                 match (&record.remote, &record.local) {
                     (Some(remote), _) => batch.put(Table::Inbox, dirty_remote(remote), Vec::new()),
                     (None, Some(local)) => batch.put(Table::Inbox, dirty_local(local), Vec::new()),

@@ -118,6 +118,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             content: given_up.unwrap_or_else(|| self.pair_content(run, task)),
             sealed: self.seal(&key, &self.pair_values(task, &hold.fields)),
             discarded: false,
+            deleted: task.action == Action::DeleteLocal,
         };
         self.put_quarantined(run, key, record, batch);
     }
@@ -183,6 +184,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             content,
             sealed: self.seal(&key, &values),
             discarded: false,
+            deleted: false,
         };
         let mut batch = Batch::new();
         self.put_quarantined(run, key, record, &mut batch);

@@ -174,6 +174,9 @@ pub struct Quarantined {
     pub sealed: Vec<u8>,
     /// A person asked to leave the record alone until it changes.
     pub discarded: bool,
+    /// The contact was deleted, and its row can't follow. A queue says so once, so it is remembered here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 /// A record that died; keeps a stale page or a replay from bringing it back.

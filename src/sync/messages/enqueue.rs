@@ -110,8 +110,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .map_err(|problem| crate::model::Error::unexpected("E-INVARIANT", problem.reason))?;
         match &link {
             Some(old) if !known => {
-                batch.remove(Table::Link, old.remote.0.as_bytes());
-                self.bury(old, batch);
+                self.retire(run, old, batch);
                 run.push.updated += 1;
             }
             Some(_) => run.push.updated += 1,

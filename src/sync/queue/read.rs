@@ -8,7 +8,9 @@ use crate::remote::{Queue, QueueReading, QueueStep, Queued};
 use crate::state::{Batch, StateStore};
 
 use super::super::Engine;
-use super::super::memory::{Entry, Link, Memory, RANGE, put_entry, put_facts, put_link};
+use super::super::memory::{
+    Entry, Link, Memory, RANGE, ReviewKind, Side, dirty_remote, put_entry, put_facts, put_link,
+};
 use super::super::run::Run;
 
 /// What one reading of a queue showed.
@@ -54,7 +56,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut dirty: Vec<RemoteId> = run.dirty_remote.iter().cloned().collect();
         dirty.sort();
         for part in dirty.chunks(RANGE) {
-            self.journal_whole(part.to_vec()).await?;
+            self.journal_whole(run, part.to_vec()).await?;
         }
         if run.relink {
             let mut after = None;
@@ -66,7 +68,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     .iter()
                     .filter_map(|row| row.remote_id.clone())
                     .collect();
-                let tellable = self.journal_whole(ids).await?;
+                let tellable = self.journal_whole(run, ids).await?;
                 if self.remote.is_own() {
                     self.recall_links(run, rows, &tellable).await?;
                 }
@@ -79,7 +81,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 let Some(last) = links.last() else { break };
                 after = Some(last.remote.clone());
                 let ids = links.into_iter().map(|link| link.remote).collect();
-                self.journal_whole(ids).await?;
+                self.journal_whole(run, ids).await?;
             }
             // From here on the journal stands for it; where rows are compared as well, that is still to be done.
             if !self.remote.is_own() {
@@ -128,18 +130,16 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Journals those of these records that can be asked for, and says which they are.
-    async fn journal_whole(&mut self, ids: Vec<RemoteId>) -> Result<Vec<RemoteId>> {
+    async fn journal_whole(&mut self, run: &Run, ids: Vec<RemoteId>) -> Result<Vec<RemoteId>> {
         let ids = self.remote.tellable(ids).await?;
         let known = Memory::new(self.store).entries(&ids).await?;
         let mut batch = Batch::new();
         for (id, known) in ids.iter().zip(known) {
-            let entry = match known {
-                Some(known) if known.done => Entry::whole(),
-                Some(known) => Entry {
-                    sections: None,
-                    ..known
-                },
-                None => Entry::whole(),
+            let open = known.filter(|known| !known.done);
+            let entry = Entry {
+                sections: None,
+                deleted: open.as_ref().is_some_and(|open| open.deleted) || was_deleted(run, id),
+                ..open.unwrap_or_else(Entry::whole)
             };
             put_entry(&mut batch, id, &entry);
         }
@@ -286,4 +286,17 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         named.retain(|_, entry| !entry.done);
         Ok(named)
     }
+}
+
+/// Whether a queue once said that the record was deleted, and its row still waits: for a person, or for the database.
+fn was_deleted(run: &Run, id: &RemoteId) -> bool {
+    let key = dirty_remote(id);
+    let asked = run.reviews.get(&key).is_some_and(|review| {
+        review.kind == ReviewKind::Delete && review.side == Some(Side::Remote)
+    });
+    asked
+        || run
+            .quarantine
+            .get(&key)
+            .is_some_and(|record| record.deleted)
 }
