@@ -208,6 +208,7 @@ impl Life {
             (universe.dead, universe.busy, universe.death) = (false, 0, Death::Never);
         }
         let store = SimStore(Rc::clone(&self.shared));
+        let one_way = self.shared.borrow().settings.source().is_some();
         let work = async {
             let mut waiting = Waiting::default();
             let mut ids = Vec::new();
@@ -252,7 +253,11 @@ impl Life {
             }
             for (_, record) in quarantine(&store).await? {
                 *waiting.codes.entry(record.code.clone()).or_default() += 1;
-                let fields = record.fields;
+                let mut fields = record.fields;
+                if one_way && record.code == "E-REMOTE-IGNORED" {
+                    // Given up as a pair, until one of the two changes: also what a full read would carry over besides.
+                    fields.clear();
+                }
                 if let Some(remote) = record.remote {
                     waiting
                         .remote

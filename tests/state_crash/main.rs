@@ -8,6 +8,7 @@ mod disk;
 #[path = "../servers/fresh.rs"]
 mod fresh;
 mod kill;
+mod memory;
 mod model;
 mod power;
 mod process;

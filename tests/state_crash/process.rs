@@ -284,7 +284,17 @@ fn fill(location: &StateLocation, habits: &Habits) {
             println!("child: durable {number}");
         }
     });
+    if let Some(peak) = peak_kib() {
+        println!("child: peak {peak}");
+    }
     std::process::exit(0);
+}
+
+/// The most memory that this process ever had, where the system tells.
+fn peak_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// The control of the power cut: acknowledges what it never synced.
