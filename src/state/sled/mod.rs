@@ -41,8 +41,8 @@ const PART: usize = 4096;
 /// cache with this, at nine tenths of the speed of 128 MB.
 pub(super) const DEFAULT_CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// Pieces that one look at the garbage of the epochs frees at most, a few hundred in truth: see [`free_replaced`].
-const FREED_AT_ONCE: usize = 250;
+/// Writes for each look at the garbage of the epochs: one look frees some 500 pieces, and a write leaves up to two.
+const WRITES_A_LOOK: usize = 250;
 
 /// Commits that may wait for the disk before [`StateStore::commit`] waits too: each is applied already, so this bounds
 /// what a kill loses of work, not memory.
@@ -280,7 +280,7 @@ impl SledStore {
 /// 2.2 GB in a first load of a million.
 fn free_replaced(writes: usize) {
     // Nothing is freed before the epoch has moved on twice.
-    for _ in 0..2 + writes / FREED_AT_ONCE {
+    for _ in 0..2 + writes / WRITES_A_LOOK {
         crossbeam_epoch::pin().flush();
     }
 }
