@@ -8,9 +8,7 @@ use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{
-    Base, ChildBase, Link, Tomb, dirty_local, dirty_remote, put_json, put_link, remove_link,
-};
+use super::memory::{Base, ChildBase, Link, Tomb, dirty_local, dirty_remote, put_json, put_link};
 use super::merge::Flow;
 use super::run::{Action, Pushing, Run, Task};
 use super::view::{LocalView, RemoteView, local_view_beside};
@@ -28,20 +26,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// A link that knows nothing but whose it is.
     pub(crate) fn link_of(&self, run: &Run, id: &RemoteId) -> Link {
         Link {
-            remote: id.clone(),
-            local: LocalKey::Int(0),
-            row: Default::default(),
-            stamp: None,
-            own_stamp: false,
-            drifted: false,
-            gone: None,
-            misses: 0,
-            met: false,
             mapping: run.facts.mapping,
-            external: None,
-            email: None,
             bases: vec![None; run.fields.len()],
             children: vec![ChildBase::default(); self.mapping.children.len()],
+            ..Link::bare(id.clone(), LocalKey::Int(0))
         }
     }
 
@@ -115,20 +103,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             Action::DeleteLocal => {
                 if let Some(link) = &task.link {
-                    remove_link(batch, link);
-                    self.bury(link, batch);
-                    self.release(run, &dirty_remote(&link.remote), batch);
+                    self.end_pair(run, link, batch);
                 }
-                run.facts.links = run.facts.links.saturating_sub(1);
                 run.pull.deleted += 1;
             }
             Action::Bury | Action::DeleteRemote => {
                 if let Some(link) = &task.link {
-                    remove_link(batch, link);
-                    self.bury(link, batch);
-                    self.release(run, &dirty_remote(&link.remote), batch);
+                    self.end_pair(run, link, batch);
                 }
-                run.facts.links = run.facts.links.saturating_sub(1);
                 if task.action == Action::DeleteRemote {
                     run.push.deleted += 1;
                 } else {
@@ -251,7 +233,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.release(run, &dirty_remote(&old.remote), batch);
     }
 
-    pub(crate) fn bury(&self, link: &Link, batch: &mut Batch) {
+    /// The two are a pair no more: a tombstone remains, and nothing of it waits.
+    pub(crate) fn end_pair(&self, run: &mut Run, link: &Link, batch: &mut Batch) {
+        batch.remove(Table::ByLocal, link.local.to_bytes());
+        self.retire(run, link, batch);
+        run.facts.links = run.facts.links.saturating_sub(1);
+    }
+
+    fn bury(&self, link: &Link, batch: &mut Batch) {
         let tomb = Tomb {
             format: super::memory::FORMAT,
             local: link.local.clone(),

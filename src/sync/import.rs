@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::local::{Fence, LinkRow, Local, RowOutcome, RowWrite};
-use crate::model::{Digest, Error, RemoteId, Result};
+use crate::model::{Error, RemoteId, Result};
 use crate::state::{Batch, StateStore, Table};
 
 use super::memory::{FORMAT, Facts, Link, Memory, dirty_local, dirty_remote, put_facts, put_link};
@@ -92,20 +92,8 @@ async fn remember<S: StateStore>(store: &S, facts: Facts, links: Vec<LinkRow>) -
         }
         batch.remove(Table::Stranger, remote.0.as_bytes());
         let link = Link {
-            remote,
-            local: row.key,
-            row: Digest::default(),
-            stamp: None,
-            own_stamp: false,
-            drifted: false,
-            gone: None,
-            misses: 0,
-            met: false,
             mapping: NO_MAPPING,
-            external: None,
-            email: None,
-            bases: Vec::new(),
-            children: Vec::new(),
+            ..Link::bare(remote, row.key)
         };
         put_link(&mut batch, &link);
     }

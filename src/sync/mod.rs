@@ -54,7 +54,7 @@ pub use guard::Stop;
 pub use import::import_links;
 pub use memory::{
     Decision, Facts, Intent, Link, Memory, Quarantined, Review, ReviewKind, Side, put_facts,
-    put_json, put_link, remove_link,
+    put_json, put_link,
 };
 pub use messages::{Inbox, Keeper, MessageRules, Post, Unsent, send, unsent, waiting};
 pub use plan::{Policies, Step};

@@ -10,9 +10,7 @@ use crate::remote::{Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{
-    Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link, remove_link,
-};
+use super::memory::{Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link};
 use super::push::{UNSENT, credit, equal_then};
 use super::run::Run;
 use super::view::{RemoteView, field_digest, local_view};
@@ -283,10 +281,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return Ok(());
         };
         if self.found(run, &LookUp::Id(id.clone())).await?.is_none() {
-            remove_link(batch, &link);
-            self.bury(&link, batch);
-            self.release(run, &dirty_remote(&id), batch);
-            run.facts.links = run.facts.links.saturating_sub(1);
+            self.end_pair(run, &link, batch);
             self.local
                 .apply(&run.fence, &[RowWrite::Unlink(link.local.clone())])
                 .await?;

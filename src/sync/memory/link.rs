@@ -73,6 +73,26 @@ pub struct Link {
 }
 
 impl Link {
+    /// A link that knows nothing but whose it is, of no mapping yet.
+    pub fn bare(remote: RemoteId, local: LocalKey) -> Self {
+        Self {
+            remote,
+            local,
+            row: Digest::default(),
+            stamp: None,
+            own_stamp: false,
+            drifted: false,
+            gone: None,
+            misses: 0,
+            met: false,
+            mapping: 0,
+            external: None,
+            email: None,
+            bases: Vec::new(),
+            children: Vec::new(),
+        }
+    }
+
     /// The value under which the link is stored, by its remote id.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(48 + self.bases.len() * 9);

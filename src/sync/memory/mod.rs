@@ -270,12 +270,6 @@ pub fn put_link(batch: &mut Batch, link: &Link) {
     );
 }
 
-/// Takes a link out, with its index entry.
-pub fn remove_link(batch: &mut Batch, link: &Link) {
-    batch.remove(Table::Link, link.remote.0.as_bytes());
-    batch.remove(Table::ByLocal, link.local.to_bytes());
-}
-
 /// Puts a record of a JSON table.
 pub fn put_json<T: Serialize>(batch: &mut Batch, table: Table, key: Vec<u8>, value: &T) {
     let bytes = serde_json::to_vec(value)

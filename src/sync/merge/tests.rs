@@ -72,20 +72,10 @@ fn f14_what_was_not_handed_over_is_as_the_base_has_it() {
         remote: Digest(3),
     });
     let link = Link {
-        remote: remote.id.clone(),
-        local: local.key.clone(),
         row: local.row,
-        stamp: None,
-        own_stamp: false,
-        drifted: false,
-        gone: None,
-        misses: 0,
-        met: false,
         mapping: 1,
-        external: None,
-        email: None,
         bases: vec![agreed, None, agreed],
-        children: Vec::new(),
+        ..Link::bare(remote.id.clone(), local.key.clone())
     };
     let pull = rule(Direction::Pull, ConflictPolicy::Newest);
     let merged = merge(&[pull; 3], &link, &local, Some(&remote), CALM);

@@ -10,7 +10,6 @@ use crate::state::{Batch, StateStore, Table};
 use super::super::Engine;
 use super::super::memory::{
     Base, ChildBase, Link, Memory, ReviewKind, Side, dirty_local, dirty_remote, put_link,
-    remove_link,
 };
 use super::super::run::{Action, Hold, Run, Task};
 use super::super::view::{LocalView, RemoteView, local_view};
@@ -286,11 +285,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             } else {
                 run.push.unchanged += 1;
             }
-            remove_link(&mut batch, &link);
-            self.bury(&link, &mut batch);
-            self.release(run, &dirty_remote(&link.remote), &mut batch);
+            self.end_pair(run, &link, &mut batch);
             batch.remove(Table::Inbox, dirty_local(&link.local));
-            run.facts.links = run.facts.links.saturating_sub(1);
         }
         batch.writes.append(&mut putting.batch.writes);
         if batch.is_empty() {

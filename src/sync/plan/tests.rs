@@ -16,23 +16,12 @@ const RULES: [FieldRule; 1] = [FieldRule {
 
 fn link() -> Link {
     Link {
-        remote: RemoteId("1".into()),
-        local: LocalKey::Int(1),
-        row: Digest(0),
-        stamp: None,
-        own_stamp: false,
-        drifted: false,
-        gone: None,
-        misses: 0,
-        met: false,
         mapping: 1,
-        external: None,
-        email: None,
         bases: vec![Some(Base {
             local: Digest(1),
             remote: Digest(1),
         })],
-        children: Vec::new(),
+        ..Link::bare(RemoteId("1".into()), LocalKey::Int(1))
     }
 }
 

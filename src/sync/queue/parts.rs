@@ -155,9 +155,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 Action::RestoreRemote => {
                     // The row is told of as a new one.
                     if let Some(link) = task.link.take() {
-                        task.extra.remove(Table::ByLocal, link.local.to_bytes());
-                        self.retire(run, &link, &mut task.extra);
-                        run.facts.links = run.facts.links.saturating_sub(1);
+                        self.end_pair(run, &link, &mut task.extra);
                     }
                     task.action = Action::Nothing;
                     true
