@@ -106,8 +106,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             };
             after = Some(last.remote.clone());
             run.began_with_links = true;
-            run.externals
-                .extend(links.iter().filter_map(|link| link.external));
+            for external in links.iter().filter_map(|link| link.external) {
+                run.externals.insert(external);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::state::{Batch, Durable, StateStore};
 use super::memory::{Facts, Intent, Link, Quarantined, Review, Side};
 use super::merge::{FieldRule, Merged};
 use super::report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
-use super::seen::SeenIds;
+use super::seen::{SeenDigests, SeenIds};
 use super::view::{EmailMirror, LocalView, RemoteView};
 use super::{Engine, RunOptions};
 
@@ -229,7 +229,7 @@ pub struct Run {
     /// Ids that the last attempt of a full scan has shown.
     pub seen: SeenIds,
     /// External IDs seen in a first load, to notice one that stands twice (hazard H-44).
-    pub externals: HashSet<Digest>,
+    pub externals: SeenDigests,
     /// Up to this time of the service, contacts made by others are known to this run.
     pub known_until: Option<Stamp>,
     /// Keys of quarantined records without an id that this run was shown.
@@ -333,7 +333,7 @@ impl Run {
             dirty_remote: HashSet::new(),
             dirty_local: HashSet::new(),
             seen: SeenIds::default(),
-            externals: HashSet::new(),
+            externals: SeenDigests::default(),
             known_until: None,
             nameless: HashSet::new(),
             announced: HashMap::new(),
