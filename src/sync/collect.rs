@@ -284,7 +284,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let changed_locally = collected.pairs.contains_key(&view.id);
         let unchanged = !view.deleted
             && remote_unchanged(&link, &view)
+            // Who was taken for dead and is there withdraws what was asked, or left alone, about that.
             && link.gone != Some(Side::Remote)
+            && !run.was_deleted(&view.id)
             // A full read replaces what the row shows of fields that only pull, also what is first seen now.
             && !(run.full && (link.drifted || changed_locally))
             && run.rewound.is_none()
@@ -354,7 +356,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     /// Compares all rows with the index; only what differs is read whole.
     async fn scan_rows(&mut self, run: &mut Run, collected: &mut Collected) -> Result<()> {
-        let dirty: HashSet<Vec<u8>> = run.dirty_local.iter().map(LocalKey::to_bytes).collect();
+        let mut dirty = run.rows_asked_about();
+        dirty.extend(run.dirty_local.iter().map(LocalKey::to_bytes));
         let compared = self.compare_rows(run, &dirty, false).await?;
         collected.live_rows = Some(compared.live);
         collected.unchanged_local += compared.unchanged;
@@ -450,7 +453,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             for ((key, row), link) in part.iter().zip(rows).zip(links) {
                 let dirty = run.dirty_local.contains(key);
                 match (row.filter(|row| !row.marked), link) {
-                    (Some(row), Some(link)) if row.digest == link.row && !dirty => {
+                    (Some(row), Some(link))
+                        if row.digest == link.row
+                            && !dirty
+                            && link.gone != Some(Side::Local)
+                            && !run.is_asked_about(&link.remote, Side::Local) =>
+                    {
                         collected.unchanged_local += 1
                     }
                     (Some(row), Some(link)) => {
@@ -548,6 +556,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             let mut batch = std::mem::take(&mut run.held_batch);
             self.release(run, key, &mut batch);
+            if let Some(id) = key.strip_prefix(b"r") {
+                let name = format!("contact {}", String::from_utf8_lossy(id));
+                self.wake(run, &name, &mut batch);
+            } else if let Some(row) = key.strip_prefix(b"l").and_then(LocalKey::from_bytes) {
+                self.wake(run, &format!("row {row}"), &mut batch);
+            }
             run.held_batch = batch;
         }
     }

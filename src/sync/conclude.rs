@@ -63,6 +63,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 if let Some(old) = &task.replaces {
                     self.retire(run, old, batch);
                 }
+                let is_known_otherwise = task
+                    .link
+                    .as_ref()
+                    .is_some_and(|old| (old.external, old.email) != (link.external, link.email));
+                if task.fresh || is_known_otherwise {
+                    self.wake(run, &format!("contact {}", link.remote), batch);
+                    self.wake(run, &format!("row {}", link.local), batch);
+                }
                 if task.fresh {
                     run.facts.links += 1;
                     run.facts.links -= u64::from(task.replaces.is_some());
@@ -99,6 +107,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
                 self.hold_problems(run, &task, remote, batch);
                 self.forget_newcomer(run, Some(&link), &task, batch);
+                self.wake(run, &format!("contact {}", link.remote), batch);
                 run.pull.created += 1;
             }
             Action::DeleteLocal => {
@@ -231,6 +240,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         batch.remove(Table::Link, old.remote.0.as_bytes());
         self.bury(old, batch);
         self.release(run, &dirty_remote(&old.remote), batch);
+        self.wake(run, &format!("contact {}", old.remote), batch);
     }
 
     /// The two are a pair no more: a tombstone remains, and nothing of it waits.

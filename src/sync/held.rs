@@ -352,6 +352,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                     // Nothing of the pair is looked at any more, so nothing of it waits.
                     self.release(run, &dirty_remote(&link.remote), batch);
+                    self.wake(run, &format!("contact {}", link.remote), batch);
                 }
             }
             Action::Hold(code, reason, candidates) => {
@@ -457,6 +458,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             (Some(remote), super::echo::OWN_ECHO) => self.row_of_echo(run, &remote.id, &candidates),
             _ => None,
         };
+        // The row of a contact that is to be made anew names it, unless it waits for that one itself.
+        let gone = task.link.as_ref().filter(|_| code != super::echo::OWN_ECHO);
+        let gone = gone.map(|link| link.remote.clone());
         let review = Review {
             format: FORMAT,
             kind: ReviewKind::Match,
@@ -465,7 +469,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .as_ref()
                 .map(|view| view.key.clone())
                 .or(made_for),
-            remote: task.remote.as_ref().map(|view| view.id.clone()),
+            remote: task.remote.as_ref().map(|view| view.id.clone()).or(gone),
             side: Some(side),
             fields: self.columns(&fields),
             candidates,

@@ -31,6 +31,7 @@ mod run;
 mod seen;
 mod settle;
 mod start;
+mod taken;
 mod view;
 mod window;
 

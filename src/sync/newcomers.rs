@@ -36,7 +36,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return Ok(healed);
         }
         let mut tasks = healed;
-        tasks.extend(self.match_newcomers(run, collected, &reserved).await?);
+        let known = self.seen_contacts(&tasks, collected);
+        let matched = self.match_newcomers(run, collected, &reserved, known);
+        tasks.extend(matched.await?);
         Ok(tasks)
     }
 
@@ -310,6 +312,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run: &Run,
         collected: &mut Collected,
         reserved: &HashMap<LocalKey, LinkRow>,
+        seen: Vec<(RemoteId, Newcomer)>,
     ) -> Result<Vec<Task>> {
         // Our own echoes wait: they are matched with nobody, and their address is taken (C10).
         let (mut echoes, mut remotes): (Vec<RemoteView>, Vec<RemoteView>) =
@@ -341,14 +344,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .iter()
             .map(|view| self.local_newcomer(view, reserved.get(&view.key)))
             .collect();
-        let dead = collected
+        let not_as_known = collected
             .pairs
             .iter()
-            .filter(|(_, changed)| changed.remote == RemoteState::Dead)
+            .filter(|(_, changed)| changed.remote != RemoteState::Unchanged)
             .map(|(id, _)| id.clone())
             .collect();
         let mut known = self
-            .known_contacts(run, &new_remotes, &new_locals, &dead)
+            .known_contacts(run, (&new_remotes, &new_locals), seen, &not_as_known)
             .await?;
         known.extend(
             echoes
@@ -555,13 +558,29 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .map(|(at, field)| (at, field.role))
     }
 
-    /// The known contacts that share a key with a newcomer: one pass over links and strangers, only where there are newcomers.
+    /// Contacts that are linked, or will be in this run, as they show themselves now.
+    fn seen_contacts(&self, healed: &[Task], collected: &Collected) -> Vec<(RemoteId, Newcomer)> {
+        let healed = healed.iter().filter_map(|task| task.remote.as_ref());
+        let changed = collected
+            .pairs
+            .values()
+            .filter_map(|pair| match &pair.remote {
+                RemoteState::Seen(view) => Some(view),
+                _ => None,
+            });
+        healed
+            .chain(changed)
+            .map(|view| (view.id.clone(), self.remote_newcomer(view)))
+            .collect()
+    }
+
+    /// The known contacts that share a key with a newcomer, but for those that are dead or were seen otherwise: one pass over links and strangers, only where there are newcomers.
     async fn known_contacts(
         &self,
         run: &Run,
-        remotes: &[Newcomer],
-        locals: &[Newcomer],
-        dead: &HashSet<RemoteId>,
+        (remotes, locals): (&[Newcomer], &[Newcomer]),
+        seen: Vec<(RemoteId, Newcomer)>,
+        not_as_known: &HashSet<RemoteId>,
     ) -> Result<Vec<(RemoteId, Newcomer)>> {
         let wanted: HashSet<Digest> = remotes
             .iter()
@@ -576,30 +595,29 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .flatten()
             .collect();
         // Without a row to match, a contact of a bridge that only pulls is alone, whoever it resembles.
-        if locals.is_empty() && dead.is_empty() && !self.rules.direction.pushes() {
+        if locals.is_empty() && not_as_known.is_empty() && !self.rules.direction.pushes() {
             return Ok(Vec::new());
         }
+        let shares_a_key = |known: &Newcomer| {
+            let keys = known.keys.iter().chain([&known.external, &known.email]);
+            keys.flatten().any(|digest| wanted.contains(digest))
+        };
         let memory = Memory::new(self.store);
-        let mut known = Vec::new();
+        let mut known = seen;
+        known.retain(|(_, newcomer)| shares_a_key(newcomer));
         let mut after: Option<RemoteId> = None;
         while !wanted.is_empty() {
             let links = memory.links_after(after.as_ref(), RANGE).await?;
             let Some(last) = links.last() else { break };
             after = Some(last.remote.clone());
             for link in links {
-                if dead.contains(&link.remote) {
+                if not_as_known.contains(&link.remote) || run.is_dead(&link) {
                     continue;
                 }
                 let link = self.migrate(run, link);
                 let value = |field: usize| link.bases[field].map(|base| base.remote);
                 let newcomer = self.newcomer(link.external, link.external, link.email, value);
-                if newcomer
-                    .keys
-                    .iter()
-                    .chain([&newcomer.external, &newcomer.email])
-                    .flatten()
-                    .any(|digest| wanted.contains(digest))
-                {
+                if shares_a_key(&newcomer) {
                     known.push((link.remote, newcomer));
                 }
             }

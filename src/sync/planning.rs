@@ -56,6 +56,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             tasks.push(task);
         }
+        self.hold_taken(run, &mut tasks).await?;
         for task in &mut tasks {
             let link = task.standing();
             if let Some(from) = link.and_then(|link| collected.moved.remove(&link.remote)) {
@@ -543,7 +544,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     /// Newcomers that waited, that a full read did not show and that a look-up does not find are gone.
     pub(crate) async fn release_vanished(&self, run: &mut Run) -> Result<()> {
-        if !run.full || run.first_load || run.scan_end.is_none() {
+        if !run.has_shown_all() {
             return Ok(());
         }
         let waiting = run.reviews.iter().filter(|(_, review)| {
@@ -565,7 +566,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     /// Strangers that a full read did not show are forgotten.
     pub(crate) async fn vanished_strangers(&self, run: &Run) -> Result<Vec<Vec<u8>>> {
-        if !run.full || run.first_load || run.scan_end.is_none() {
+        if !run.has_shown_all() {
             return Ok(Vec::new());
         }
         let strangers: HashMap<Vec<u8>, Stranger> = Memory::new(self.store)

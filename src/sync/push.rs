@@ -10,9 +10,7 @@ use crate::remote::{Address, Found, LookUp, Outgoing, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{
-    Base, FORMAT, Intent, IntentKind, Link, Memory, RANGE, Stranger, dirty_remote, put_link,
-};
+use super::memory::{Base, FORMAT, Intent, IntentKind, Link, dirty_local, dirty_remote, put_link};
 use super::merge::{Flow, Merged, merge};
 use super::resolve::{Landing, alike, landing};
 use super::run::{Action, Hold, Pushing, Run, Task};
@@ -79,7 +77,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     task.extra
                         .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
                     task.holds.push(Hold { code: "E-CONTACT-MISSING", reason: "The CRM does not find the contact; the next full read tells whether it was deleted".into(), fields: Vec::new() });
-                    run.full_next = true;
+                    // Where it told so before, and the row waits for somebody, it would tell nothing new.
+                    let waits = run.reviews.get(&dirty_local(&link.local));
+                    run.full_next |= waits.is_none_or(|review| review.decision.is_some());
                     self.hold_push(run, task).await?;
                 }
                 Fresh::Taken => {
@@ -183,30 +183,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if wanted.is_empty() {
             return Ok(shared);
         }
-        let memory = Memory::new(self.store);
-        let mut after = None;
-        loop {
-            let links = memory.links_after(after.as_ref(), RANGE).await?;
-            let Some(last) = links.last() else { break };
-            after = Some(last.remote.clone());
-            for link in links {
-                if let Some(email) = link
-                    .email
-                    .filter(|_| !run.dying.contains(&link.remote))
-                    .filter(|email| wanted.get(email).is_some_and(|id| *id != link.remote))
-                {
-                    shared.insert(email);
-                }
-            }
-        }
-        for (_, stranger) in memory.all::<Stranger>(Table::Stranger).await? {
-            shared.extend(
-                stranger
-                    .email
-                    .map(Digest)
-                    .filter(|email| wanted.contains_key(email)),
-            );
-        }
+        shared.extend(self.holders(run, &wanted, &run.dying).await?.into_keys());
         Ok(shared)
     }
 

@@ -6,7 +6,9 @@ use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Decision, FORMAT, Review, ReviewKind, Side, dirty_remote, put_json};
+use super::memory::{
+    Decision, FORMAT, Review, ReviewKind, Side, dirty_local, dirty_remote, put_json,
+};
 use super::merge::{Flow, Merged};
 use super::run::{Action, Run, Task};
 
@@ -22,7 +24,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let Some(link) = &task.link else { return };
         let key = dirty_remote(&link.remote);
         let fields: Vec<usize> = merged.in_review().collect();
-        if fields.is_empty() && task.remote.is_none() && task.take.is_none() {
+        let is_back = task.local.is_some() && run.is_asked_about(&link.remote, Side::Local);
+        if fields.is_empty() && task.remote.is_none() && task.take.is_none() && !is_back {
             // The contact was not seen: nothing is known of the question.
             return;
         }
@@ -91,6 +94,29 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         self.put_review(run, key, review, batch);
     }
 
+    /// Newcomers that wait because of this record, which is not what it was: the next run looks at them again.
+    pub(crate) fn wake(&self, run: &mut Run, record: &str, batch: &mut Batch) {
+        let waiting = run.reviews.values().filter(|review| {
+            review.kind == ReviewKind::Match
+                && review.decision.is_none()
+                && review.candidates.iter().any(|name| name == record)
+        });
+        let mut restores = false;
+        for review in waiting {
+            let key = match (review.side, &review.remote, &review.local) {
+                (Some(Side::Remote), Some(id), _) => dirty_remote(id),
+                (Some(Side::Local), dead, Some(key)) => {
+                    restores |= dead.is_some();
+                    dirty_local(key)
+                }
+                _ => continue,
+            };
+            batch.put(Table::Inbox, key, run.mark());
+        }
+        // That the contact of such a row is gone is proved by a full read alone.
+        run.full_next |= restores;
+    }
+
     pub(crate) fn put_review(
         &self,
         run: &mut Run,
@@ -103,6 +129,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 && known.fields == review.fields
                 && known.kind == review.kind
                 && known.code == review.code
+                && known.candidates == review.candidates
                 && known.decision.is_none()
             {
                 return;

@@ -8,7 +8,7 @@ use crate::model::{Digest, Direction, Error, ErrorKind, LocalKey, RemoteId, Stam
 use crate::remote::{Remote, ScanEnd};
 use crate::state::{Batch, Durable, StateStore};
 
-use super::memory::{Facts, Intent, Link, Quarantined, Review, Side};
+use super::memory::{Facts, Intent, Link, Quarantined, Review, ReviewKind, Side, dirty_remote};
 use super::merge::{FieldRule, Merged};
 use super::report::{BridgeReport, Counts, Guard, Outcome, PlanItem};
 use super::seen::{SeenDigests, SeenIds};
@@ -355,6 +355,41 @@ impl Run {
     /// What a mark in the inbox holds: the epoch of the run that left it for the next one.
     pub(crate) fn mark(&self) -> Vec<u8> {
         self.facts.epoch.to_be_bytes().to_vec()
+    }
+
+    /// Whether who was known before and is not in `seen` is not in the CRM any more, or was hidden from a whole read.
+    pub(crate) fn has_shown_all(&self) -> bool {
+        self.full && !self.first_load && self.scan_end.is_some()
+    }
+
+    /// Whether a person is asked about a pair whose record died on this side.
+    pub(crate) fn is_asked_about(&self, id: &RemoteId, died: Side) -> bool {
+        self.reviews
+            .get(&dirty_remote(id))
+            .is_some_and(|review| review.kind == ReviewKind::Delete && review.side == Some(died))
+    }
+
+    /// The keys of rows of which a person is asked something: they may be back as they were, which no digest shows.
+    pub(crate) fn rows_asked_about(&self) -> HashSet<Vec<u8>> {
+        let asked = self
+            .reviews
+            .values()
+            .filter(|review| review.side == Some(Side::Local));
+        asked
+            .filter_map(|review| review.local.as_ref())
+            .map(LocalKey::to_bytes)
+            .collect()
+    }
+
+    /// Whether the contact was told to be deleted once, and that still waits: for a person, or for the database.
+    pub(crate) fn was_deleted(&self, id: &RemoteId) -> bool {
+        let refused = self.quarantine.get(&dirty_remote(id));
+        self.is_asked_about(id, Side::Remote) || refused.is_some_and(|record| record.deleted)
+    }
+
+    /// Whether the contact of this link is known to be gone, although the link stands: it holds no address, and answers no question.
+    pub(crate) fn is_dead(&self, link: &Link) -> bool {
+        link.gone == Some(Side::Remote) || self.was_deleted(&link.remote)
     }
 
     /// How many reviews wait for a person.

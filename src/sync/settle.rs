@@ -178,6 +178,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         .pop()
                         .flatten()
                 {
+                    if !row.marked {
+                        // Somebody took it back meanwhile, and may have edited it: the next run sees a pair.
+                        task.extra
+                            .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
+                        task.action = Action::Nothing;
+                        return Ok(None);
+                    }
                     let fields: Vec<usize> = (0..run.fields.len())
                         .filter(|&field| run.fields[field].pulls())
                         .collect();
@@ -189,7 +196,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         expect: row.digest,
                         cells,
                         children,
-                        revive: row.marked,
+                        revive: true,
                         link: link_row,
                     }));
                 }
@@ -465,6 +472,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             let mut link = link.clone();
                             if let Some(remote) = &task.remote {
                                 credit(&mut link, &task.follows, remote);
+                            }
+                            // What was to follow in the row was not written. Should the row come back, it is none that was seen, and
+                            // shows of this what nobody agreed to.
+                            (link.row, link.drifted) = (Digest::default(), true);
+                            for (base, follow) in link.bases.iter_mut().zip(&task.follows) {
+                                if let (Some(base), Some(follow)) = (base, follow) {
+                                    base.local = Digest(!follow.0);
+                                }
                             }
                             put_link(&mut task.extra, &link);
                             run.facts.links += u64::from(task.fresh);

@@ -445,6 +445,11 @@ impl Universe {
     fn note_bridge_write(&mut self, before: Option<&Person>, person: &mut Person) {
         let anchor = person.values["lastName"].clone();
         let id = person.id;
+        if let Some(before) = before
+            && before.values["lastName"] != anchor
+        {
+            self.note_mixed(before, &anchor);
+        }
         let moved = |other: &Person| {
             other.values["lastName"] == anchor
                 && (other.unseen.contains("emailAddress") || other.unseen.contains("externalId"))
@@ -496,6 +501,22 @@ impl Universe {
                 changes.join(", ")
             )
         });
+    }
+
+    /// A push landed on the contact of somebody else: only what happened between look-up and push excuses that.
+    fn note_mixed(&mut self, before: &Person, anchor: &str) {
+        let other = before.values["lastName"].clone();
+        let came = before.unseen.contains("emailAddress") || before.unseen.contains("externalId");
+        // The contact that was meant was deleted between look-up and push, so that the address alone was left.
+        let meant = (Side::Remote, anchor.to_owned());
+        let was_taken = self.log.risen.contains(&other);
+        if came || was_taken || self.crm.late_now || self.log.deleted_unseen.contains(&meant) {
+            self.fault("push taken over");
+            self.log.risen.extend([other, anchor.to_owned()]);
+        } else {
+            let line = format!("I2 the push of {anchor} landed on the contact of {other}");
+            self.log.broken.push(line);
+        }
     }
 
     pub fn delete_contact(&mut self, id: i64) -> Deleted {

@@ -236,6 +236,7 @@ impl SimLocal {
                 }
                 let anchor = shown(&before.cells[universe.database.column("last_name")]);
                 universe.log.removed(Side::Local, &anchor);
+                universe.rows_deleted.push(before.clone());
                 universe.say(|| format!("      bridge DELETES row {key} {anchor}"));
                 if universe.database.layout.deleted.is_some() {
                     if let Some(row) = universe.database.rows.get_mut(key) {
@@ -285,6 +286,14 @@ impl SimLocal {
             .iter()
             .map(|column| column.name.clone())
             .collect();
+        let former = before.map(|row| shown(&row.cells[universe.database.column("last_name")]));
+        if let Some(former) = former.filter(|former| !former.is_empty() && *former != anchor)
+            && !universe.log.risen.contains(&anchor)
+            && universe.log.settings.is_some()
+        {
+            let line = format!("I2 the row of {former} became that of {anchor}");
+            universe.log.broken.push(line);
+        }
         let mut changes = Vec::new();
         for (at, name) in names.iter().enumerate() {
             let value = shown(&after.cells[at]);

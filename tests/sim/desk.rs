@@ -58,6 +58,8 @@ pub struct Desk {
     pub hidden: BTreeSet<String>,
     /// They were deleted once and are back.
     reborn: BTreeSet<String>,
+    /// Everybody who was deleted since a run began.
+    pub died: BTreeSet<String>,
     pub calls: u64,
     pub broken: Vec<String>,
 }
@@ -76,6 +78,7 @@ impl Default for Desk {
             poisoned: BTreeSet::new(),
             hidden: BTreeSet::new(),
             reborn: BTreeSet::new(),
+            died: BTreeSet::new(),
             calls: 0,
             broken: Vec::new(),
         }
@@ -99,6 +102,14 @@ impl Desk {
                 triggers: vec![trigger],
             }),
         }
+    }
+
+    /// Whose details can be read.
+    pub fn shown(&self) -> BTreeSet<String> {
+        let ids = self.members.keys();
+        ids.filter(|id| !self.hidden.contains(*id) && !self.poisoned.contains(*id))
+            .cloned()
+            .collect()
     }
 
     pub fn queue_is_empty(&self) -> bool {
@@ -288,12 +299,14 @@ impl Universe {
             70..75 => self.desk.enqueue(&id, "UPDATE", "CEN_CUST_EMP"),
             75..83 => {
                 self.desk.members.remove(&id);
+                self.desk.died.insert(id.clone());
                 self.desk.enqueue(&id, "DELETE", "CEN_CUST_MAST");
             }
             // Hidden and marked as deleted it would be gone, as the contract has it.
             83..88 if !self.desk.hidden.contains(&id) => {
                 // Gone and back under the same id.
                 self.desk.reborn.insert(id.clone());
+                self.desk.died.insert(id.clone());
                 self.desk.enqueue(&id, "DELETE", "CEN_CUST_MAST");
                 self.a_member_is_written(&id);
                 self.desk.enqueue(&id, "INSERT", "CEN_CUST_MAST");

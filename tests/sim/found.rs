@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 61] = [
+const FOUND: [(Play, u64, &str); 65] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -296,6 +296,26 @@ const FOUND: [(Play, u64, &str); 61] = [
         Play::Narrow,
         3361,
         "a first load that went on after a kill left an edit of a field that only pulls",
+    ),
+    (
+        Play::Kin,
+        7,
+        "a contact was made anew under an address that another one had by then, and the service took the two for one",
+    ),
+    (
+        Play::Kin,
+        4328,
+        "a person was asked about the deletion of a row that was back as before",
+    ),
+    (
+        Play::Kin,
+        5988,
+        "a row that was to be restored, and that a user took back and edited first, was overwritten",
+    ),
+    (
+        Play::Kin,
+        11431,
+        "a contact that was known to be gone, and waited for a person, kept its address from others",
     ),
 ];
 

@@ -101,8 +101,11 @@ impl Life {
             watch: &(),
         };
         let began = self.shared.borrow().log.now();
+        crate::said::listen();
         let finished = drive(&self.shared, engine.run(options));
         let mut universe = self.shared.borrow_mut();
+        let said = crate::said::check(finished.as_ref(), 100 + universe.log.edits);
+        universe.log.broken.extend(said);
         self.longest_run = self.longest_run.max(universe.points);
         universe.check_doubles();
         universe.check_secrecy();
@@ -224,6 +227,11 @@ impl Life {
                         let what = format!("{} {decision:?}", review.code);
                         decided.push((what, review.remote.clone(), review.local.clone()));
                         continue;
+                    }
+                    if let (ReviewKind::Delete, Some(id), Some(key)) =
+                        (review.kind, &review.remote, &review.local)
+                    {
+                        waiting.deleted.push((id.0.clone(), key.clone()));
                     }
                     // A newcomer that might be somebody: neither can be judged.
                     let mut fields = review.fields;
@@ -351,6 +359,8 @@ pub enum Play {
     Foul,
     /// A bridge that flows one way, or does not carry deletions over by itself ([`Settings::narrow`]).
     Narrow,
+    /// People share addresses and take deletions back ([`Settings::kin`]).
+    Kin,
 }
 
 /// What a seed came to.
@@ -390,6 +400,7 @@ pub fn play(seed: u64, how: Play, death: Option<Death>) -> Played {
         Play::Calm | Play::Busy => Settings::fair(&mut chance),
         Play::Foul => Settings::foul(&mut chance),
         Play::Narrow => Settings::narrow(&mut chance),
+        Play::Kin => Settings::kin(&mut chance),
     };
     play_in(seed, settings, how, death, |_| {})
 }
@@ -442,10 +453,12 @@ pub fn play_in(
                 Play::Calm => 0,
                 _ => [0, 10, 40, 150][universe.chance.below(4) as usize],
             };
-            universe.faulty = matches!(how, Play::Foul | Play::Narrow);
+            universe.faulty = matches!(how, Play::Foul | Play::Narrow | Play::Kin);
             universe.death = match (how, death) {
                 (_, Some(death)) => death,
-                (Play::Foul | Play::Narrow, None) if universe.chance.coin() => Death::Random(200),
+                (Play::Foul | Play::Narrow | Play::Kin, None) if universe.chance.coin() => {
+                    Death::Random(200)
+                }
                 _ => Death::Never,
             };
         }
@@ -516,6 +529,7 @@ pub fn finish(mut life: Life) -> Played {
             let line = format!("{decided}, which nobody carries out");
             universe.log.broken.push(line);
         }
+        universe.check_questions(&waiting);
         match universe.settings.source() {
             Some(source) => universe.check_one_way(source, &waiting),
             None => universe.check_convergence(&waiting),

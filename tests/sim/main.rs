@@ -19,6 +19,7 @@ mod oracle;
 mod people;
 mod post;
 mod queue;
+mod said;
 mod settings;
 mod store;
 mod stories;
@@ -196,6 +197,11 @@ fn every_point_of_a_run_may_be_the_last() {
 #[test]
 fn foul_worlds_converge() {
     play_all(Play::Foul, 1000);
+}
+
+#[test]
+fn kin_worlds_converge() {
+    play_all(Play::Kin, 600);
 }
 
 #[test]

@@ -5,16 +5,17 @@
 //! those alone that a person decided on.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use contactbridge::model::{DeletePolicy, Direction, LocalKey};
-use contactbridge::sync::{Decision, ReviewKind, resolve_review, reviews};
+use contactbridge::sync::{Decision, Review, ReviewKind, resolve_review, reviews};
 
 use crate::chance::Chance;
 use crate::life::Life;
 use crate::oracle::{FIELDS, Log, Side, Waiting, shown};
 use crate::settings::Settings;
 use crate::store::SimStore;
-use crate::universe::{Death, Universe, drive};
+use crate::universe::{Death, Shared, Universe, drive};
 
 impl Settings {
     /// A bridge that flows one way, or leaves deletions to a person or alone; in half of these worlds everything else goes wrong too.
@@ -92,51 +93,64 @@ impl Log {
     }
 }
 
-impl Life {
-    /// A person looks at the deletions and conflicts that wait, and decides on some of them.
-    pub fn somebody_decides(&mut self) {
-        {
-            let mut universe = self.shared.borrow_mut();
-            (universe.dead, universe.busy, universe.death) = (false, 0, Death::Never);
-        }
-        let store = SimStore(std::rc::Rc::clone(&self.shared));
-        let shared = std::rc::Rc::clone(&self.shared);
-        let work = async {
-            for (id, review) in reviews(&store, false).await? {
-                let side = {
-                    let chance = &mut shared.borrow_mut().chance;
-                    let waits = review.kind != ReviewKind::Match && review.decision.is_none();
-                    if !waits || chance.coin() {
-                        continue;
-                    }
-                    if chance.coin() {
-                        Side::Remote
-                    } else {
-                        Side::Local
-                    }
-                };
-                let decision = Decision::Take(match side {
-                    Side::Remote => contactbridge::sync::Side::Remote,
-                    Side::Local => contactbridge::sync::Side::Local,
-                });
-                resolve_review(&store, &id, decision).await?;
-                let contact = review.remote.map(|id| id.0).unwrap_or_default();
-                let mut universe = shared.borrow_mut();
-                universe.say(|| {
-                    format!(
-                        "   ~ a person takes {side:?}: {:?} of contact {contact}",
-                        review.kind
-                    )
-                });
-                if review.kind == ReviewKind::Delete {
-                    universe.note_decision(&contact, side);
+/// A person looks at the deletions and conflicts that wait, and decides on some of them; what was decided on, and whose side was
+/// taken.
+pub fn somebody_decides(shared: &Shared) -> Vec<(Review, Side)> {
+    {
+        let mut universe = shared.borrow_mut();
+        (universe.dead, universe.busy, universe.death) = (false, 0, Death::Never);
+    }
+    let store = SimStore(Rc::clone(shared));
+    let work = async {
+        let mut decisions = Vec::new();
+        for (id, review) in reviews(&store, false).await? {
+            let side = {
+                let chance = &mut shared.borrow_mut().chance;
+                let waits = review.kind != ReviewKind::Match && review.decision.is_none();
+                if !waits || chance.coin() {
+                    continue;
                 }
+                if chance.coin() {
+                    Side::Remote
+                } else {
+                    Side::Local
+                }
+            };
+            let decision = Decision::Take(match side {
+                Side::Remote => contactbridge::sync::Side::Remote,
+                Side::Local => contactbridge::sync::Side::Local,
+            });
+            resolve_review(&store, &id, decision).await?;
+            shared.borrow_mut().say(|| {
+                let (kind, contact) = (review.kind, &review.remote);
+                format!("   ~ a person takes {side:?}: {kind:?} of contact {contact:?}")
+            });
+            decisions.push((review, side));
+        }
+        Ok::<_, contactbridge::model::Error>(decisions)
+    };
+    drive(shared, work)
+        .expect("nobody kills it")
+        .expect("either side can be taken")
+}
+
+/// What waits for a person.
+pub fn open_reviews(shared: &Shared) -> Vec<Review> {
+    let store = SimStore(Rc::clone(shared));
+    let listed = drive(shared, reviews(&store, false)).expect("nobody kills it");
+    let listed = listed.expect("what waits can be listed");
+    listed.into_iter().map(|(_, review)| review).collect()
+}
+
+impl Life {
+    /// As [`somebody_decides`]; what is decided on a deletion may happen from then on.
+    pub fn somebody_decides(&mut self) {
+        for (review, side) in somebody_decides(&self.shared) {
+            if review.kind == ReviewKind::Delete {
+                let contact = review.remote.map(|id| id.0).unwrap_or_default();
+                self.shared.borrow_mut().note_decision(&contact, side);
             }
-            Ok::<_, contactbridge::model::Error>(())
-        };
-        drive(&self.shared, work)
-            .expect("nobody kills it")
-            .expect("either side can be taken");
+        }
     }
 }
 

@@ -85,6 +85,9 @@ pub struct Log {
     pub linked: BTreeMap<String, u64>,
     /// Everybody that a user ever deleted, and where.
     pub ever_deleted: BTreeSet<(Side, String)>,
+    /// People whose row was taken back after its deletion had been carried over: a new row, with the child rows of its former life,
+    /// of which the new contact says nothing.
+    pub reborn: BTreeSet<String>,
     /// Deletions that a person decided on: whose side was taken.
     pub decided: BTreeMap<String, Side>,
     /// When the last run that ended well, and left this person to no later one, began.
@@ -122,6 +125,19 @@ impl Log {
             .or_default()
             .push((self.clock, Some(value.to_owned())));
         self.heads.insert(place, (self.clock, value.to_owned()));
+    }
+
+    /// A record that was deleted lives again as it was, which is an edit of none of its fields.
+    pub fn taken_back(&mut self, side: Side, anchor: &str, field: &'static str, value: &str) {
+        self.clock += 1;
+        // Also where the deletion had been carried over from the other side: there it is made anew.
+        for side in [side, side.other()] {
+            self.deletions.remove(&(side, anchor.to_owned()));
+            self.deleted_unseen.remove(&(side, anchor.to_owned()));
+        }
+        let place = (side, anchor.to_owned(), field);
+        let shown = self.shown.entry(place).or_default();
+        shown.push((self.clock, Some(value.to_owned())));
     }
 
     /// A record was made with this field empty, which says nothing.
@@ -222,6 +238,12 @@ impl Log {
     pub fn met(&mut self, anchor: String) {
         self.clock += 1;
         self.linked.entry(anchor).or_insert(self.clock);
+    }
+
+    /// The two met, and a push went to the contact, in a run that has not ended well.
+    pub fn meets_now(&self, anchor: &str) -> bool {
+        let since = |at: Option<&u64>| at.is_some_and(|at| *at > self.ended_well);
+        since(self.linked.get(anchor)) && since(self.pushed.get(anchor))
     }
 
     pub fn now(&self) -> u64 {
@@ -423,6 +445,8 @@ pub struct Waiting {
     pub codes: BTreeMap<String, u64>,
     /// Every value that is kept, with its field.
     pub kept: BTreeSet<(String, String)>,
+    /// Pairs of which somebody is asked whether a deletion is to be carried over.
+    pub deleted: Vec<(String, LocalKey)>,
     /// Reviews that a person has decided on, and that wait all the same.
     pub decided: Vec<String>,
 }
@@ -520,6 +544,19 @@ impl Universe {
                 self.log.broken.push(format!(
                     "I2 {count} contacts have the External ID {external}"
                 ));
+            }
+        }
+    }
+
+    /// Nobody is asked about the deletion of somebody who is there on both sides.
+    pub fn check_questions(&mut self, waiting: &Waiting) {
+        for (id, key) in &waiting.deleted {
+            let is_there = self.crm.living().any(|person| person.id.to_string() == *id);
+            if is_there && self.database.living().any(|(living, _)| living == key) {
+                let line = format!(
+                    "somebody is asked about a deletion of contact {id} and row {key}, which are there"
+                );
+                self.log.broken.push(line);
             }
         }
     }
@@ -702,7 +739,7 @@ impl Universe {
             .filter(|(_, city)| !city.is_empty())
             .collect();
         wanted.sort();
-        if parts != wanted && !is_held {
+        if parts != wanted && !is_held && !self.log.reborn.contains(anchor) {
             broken.push(format!(
                 "I5 {anchor}: child rows {parts:?} of {wanted:?} (contact {id}, row {key})"
             ));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contactbridge::model::{Cell, LocalKey};
 use contactbridge::state::Table;
 
-use crate::crm::new_person;
+use crate::crm::{Person, new_person};
 use crate::database::DbRow;
 use crate::oracle::{FIELDS, Side, canonical};
 use crate::settings::Codec;
@@ -25,6 +25,9 @@ impl Universe {
         } else {
             Side::Local
         };
+        if self.settings.undeletes > 0 && self.chance.permille(self.settings.undeletes) {
+            return self.somebody_takes_a_deletion_back();
+        }
         match self.chance.below(100) {
             0..12 => {
                 self.somebody_is_made(side);
@@ -47,6 +50,11 @@ impl Universe {
             format!("zqx{number}@example.org")
         } else {
             String::new()
+        };
+        let (external, email) = match self.somebodys_address() {
+            // Who shares an address is known by a number: the address alone would say that the two are one.
+            Some(email) => (format!("N{number}"), email),
+            None => (external, email),
         };
         let first = format!("Zqx{number}");
         let values: BTreeMap<&'static str, String> = [
@@ -89,6 +97,31 @@ impl Universe {
         .into();
         self.put(side, &anchor, &values);
         anchor
+    }
+
+    /// An address of one who has a number too, in worlds where people share addresses.
+    fn somebodys_address(&mut self) -> Option<String> {
+        if self.settings.families == 0 || !self.chance.permille(self.settings.families) {
+            return None;
+        }
+        let contacts = self.crm.living().map(|person| {
+            let value = |path: &str| person.values[path].clone();
+            (value("externalId"), value("emailAddress"))
+        });
+        let columns = [
+            self.database.column("customer_no"),
+            self.database.column("email"),
+        ];
+        let rows = self.database.living().map(|(_, row)| {
+            let [number, email] = columns.map(|column| crate::oracle::shown(&row.cells[column]));
+            (number, email)
+        });
+        let known: Vec<String> = contacts
+            .chain(rows)
+            .filter(|(number, email)| !number.is_empty() && !email.is_empty())
+            .map(|(_, email)| email)
+            .collect();
+        self.chance.pick(&known).cloned()
     }
 
     /// One person on both sides before the two ever met; some fields differ.
@@ -197,7 +230,8 @@ impl Universe {
         }
         person.unseen.insert(path);
         let anchor = person.values["lastName"].clone();
-        if person.newborn && value.is_empty() {
+        // What was pushed at the first meeting, and not proved by the end of its run, may as well never have arrived.
+        if value.is_empty() && (person.newborn || self.log.meets_now(&anchor)) {
             self.log.window(&anchor, field, &value);
         }
         self.log
@@ -255,7 +289,9 @@ impl Universe {
                 number % 9 + 1,
                 number % 7
             ),
-            "email" => format!("zqx{number}@example.org"),
+            "email" => self
+                .somebodys_address()
+                .unwrap_or_else(|| format!("zqx{number}@example.org")),
             "title" | "city" if self.chance.coin() => format!("Zqx{number} of somewhere long "),
             _ => format!("Zqx{number}"),
         };
@@ -265,7 +301,9 @@ impl Universe {
                 if let Some(id) = self.chance.pick(&ids).copied() {
                     let anchor = &self.crm.people[&id].values["lastName"];
                     // An address that changes before the two have met leaves nothing to match them by.
-                    if field != "email" || self.log.linked.contains_key(anchor) {
+                    let is_known = self.log.linked.contains_key(anchor)
+                        && self.may_share(&self.crm.people[&id].values["externalId"]);
+                    if field != "email" || is_known {
                         self.edit_contact(id, field, &value);
                     }
                 }
@@ -275,12 +313,19 @@ impl Universe {
                     self.database.living().map(|(key, _)| key.clone()).collect();
                 if let Some(key) = self.chance.pick(&keys).cloned() {
                     let anchor = self.database.text(&key, "last_name").unwrap_or_default();
-                    if field != "email" || self.log.linked.contains_key(&anchor) {
+                    let number = self.database.text(&key, "customer_no").unwrap_or_default();
+                    let is_known = self.log.linked.contains_key(&anchor) && self.may_share(&number);
+                    if field != "email" || is_known {
                         self.edit_row(&key, field, &value);
                     }
                 }
             }
         }
+    }
+
+    /// Whether somebody with this number may take an address that others have.
+    fn may_share(&self, number: &str) -> bool {
+        self.settings.families == 0 || !number.is_empty()
     }
 
     /// Whom users of the CRM work on; an echo of a push waits for somebody who looks at both.
@@ -305,6 +350,45 @@ impl Universe {
                 }
             }
         }
+    }
+
+    /// A row that is only marked lives again as it was: no edit of any field. Not one whose contact has no row yet: taken back
+    /// while a row is being made for it, there are two, which nobody could prevent.
+    fn somebody_takes_a_deletion_back(&mut self) {
+        let last_name = self.database.column("last_name");
+        let anchor_of = |row: &DbRow| crate::oracle::shown(&row.cells[last_name]);
+        let living: Vec<String> = self
+            .database
+            .living()
+            .map(|(_, row)| anchor_of(row))
+            .collect();
+        let rows = self.database.rows.iter();
+        let marked: Vec<LocalKey> = rows
+            .filter(|(_, row)| row.marked && !living.contains(&anchor_of(row)))
+            .filter(|(key, row)| {
+                let is_there = |person: &Person| person.values["lastName"] == anchor_of(row);
+                let table = (Table::ByLocal, key.to_bytes());
+                self.disk.durable.contains_key(&table) || !self.crm.living().any(is_there)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        let Some(key) = self.chance.pick(&marked).cloned() else {
+            return;
+        };
+        let at = self.now;
+        let row = self.database.rows.get_mut(&key).expect("a known row");
+        row.marked = false;
+        let anchor = anchor_of(row);
+        self.database.note(&key, at);
+        let table = (Table::ByLocal, key.to_bytes());
+        if !self.disk.durable.contains_key(&table) {
+            self.log.reborn.insert(anchor.clone());
+        }
+        for (field, _) in FIELDS {
+            let value = self.local_value(&key, field);
+            self.log.taken_back(Side::Local, &anchor, field, &value);
+        }
+        self.say(|| format!("   ~ row {key} {anchor} is taken back"));
     }
 
     pub fn user_deletes_contact(&mut self, id: i64) {

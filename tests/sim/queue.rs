@@ -2,11 +2,11 @@
 //! those that it lost are gone, and the queue is empty, whatever failed or died on the way.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use contactbridge::mapping::Mapping;
-use contactbridge::model::{Direction, LocalKey, Threshold, Vault};
+use contactbridge::model::{DeletePolicy, Direction, LocalKey, Threshold, Vault};
 use contactbridge::state::Table;
 use contactbridge::sync::{
     Engine, Finished, Guard, Outcome, PurgeWhen, QueueRules, Rules, RunOptions,
@@ -15,7 +15,8 @@ use contactbridge::sync::{
 use crate::chance::Chance;
 use crate::database::SimLocal;
 use crate::desk::{Rows, SimDesk, anchor, vocabulary};
-use crate::oracle::shown;
+use crate::one_way::{open_reviews, somebody_decides};
+use crate::oracle::{Side, shown};
 use crate::settings::Settings;
 use crate::store::SimStore;
 use crate::universe::{Death, Shared, SimWorld, Universe, drive};
@@ -48,6 +49,8 @@ struct QueueLife {
     vault: Vault,
     rules: Rules,
     queue: QueueRules,
+    /// Members whose deletion a person decided on, until they are back: whose side was taken.
+    decided: BTreeMap<String, Side>,
     longest_run: u64,
 }
 
@@ -90,6 +93,11 @@ impl QueueLife {
             chunk: 2,
             part: [1, 3, 2000][chance.below(3) as usize],
         };
+        rules.deletes = match chance.below(4) {
+            0 | 1 => DeletePolicy::Apply,
+            2 => DeletePolicy::Review,
+            _ => DeletePolicy::Ignore,
+        };
         universe.say(|| format!("SEED {seed} {queue:?} {rules:?}"));
         Self {
             shared: Rc::new(RefCell::new(universe)),
@@ -97,6 +105,7 @@ impl QueueLife {
             vault: Vault::new(&[9; 32]),
             rules,
             queue,
+            decided: BTreeMap::new(),
             longest_run: 0,
         }
     }
@@ -125,9 +134,16 @@ impl QueueLife {
             database: "sqlite:customers.db",
             watch: &(),
         };
-        let before = self.shared.borrow().database.writes;
+        let (before, lived) = {
+            let mut universe = self.shared.borrow_mut();
+            universe.desk.died.clear();
+            (universe.database.writes, universe.desk.shown())
+        };
+        crate::said::listen();
         let finished = drive(&self.shared, engine.run_queue(self.queue, options));
         let mut universe = self.shared.borrow_mut();
+        let said = crate::said::check(finished.as_ref(), 1000);
+        universe.desk.broken.extend(said);
         self.longest_run = self.longest_run.max(universe.points);
         universe.say_what_is_kept();
         let wrote = universe.database.writes - before;
@@ -140,7 +156,70 @@ impl QueueLife {
             }
         }
         check_doubles(&mut universe);
+        drop(universe);
+        self.check_policy();
+        let ended_well = finished.as_ref().is_some_and(|finished| {
+            finished.error.is_none() && finished.report.outcome != Outcome::Stopped
+        });
+        if ended_well {
+            // Who is back is another case: the next deletion needs another answer.
+            let died = &self.shared.borrow().desk.died;
+            self.decided
+                .retain(|id, _| died.contains(id) || !lived.contains(id));
+        }
         finished
+    }
+
+    /// The bridge deletes rows as it is told to: all, those that a person decided on, or none.
+    fn check_policy(&mut self) {
+        let mut universe = self.shared.borrow_mut();
+        let customer_no = universe.database.column("customer_no");
+        for row in std::mem::take(&mut universe.rows_deleted) {
+            let id = shown(&row.cells[customer_no]);
+            let may = match self.rules.deletes {
+                DeletePolicy::Apply => true,
+                DeletePolicy::Review => self.decided.remove(&id) == Some(Side::Remote),
+                DeletePolicy::Ignore => false,
+            };
+            if !may {
+                let line = format!(
+                    "member {id} was deleted under deletes: {:?}",
+                    self.rules.deletes
+                );
+                universe.desk.broken.push(line);
+            }
+        }
+    }
+
+    /// A person looks at what waits, and decides on some of it.
+    fn somebody_decides(&mut self) {
+        for (review, side) in somebody_decides(&self.shared) {
+            if let Some(id) = review.remote {
+                self.decided.insert(id.0, side);
+            }
+        }
+    }
+
+    /// Who is gone and may have a row all the same; what waits for somebody must be what somebody has to decide.
+    fn check_reviews(&self) -> BTreeSet<String> {
+        let reviews = open_reviews(&self.shared);
+        let mut universe = self.shared.borrow_mut();
+        let mut may_stay: BTreeSet<String> = self
+            .decided
+            .iter()
+            .filter(|(_, side)| **side == Side::Local)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for review in reviews {
+            let id = review.remote.map(|id| id.0).unwrap_or_default();
+            let decision = review.decision;
+            if universe.desk.members.contains_key(&id) || decision.is_some() {
+                let line = format!("member {id} waits for a decision that was made: {decision:?}");
+                universe.desk.broken.push(line);
+            }
+            may_stay.insert(id);
+        }
+        may_stay
     }
 
     /// A run, and once more with what stopped it accepted.
@@ -183,8 +262,8 @@ fn may_hold(universe: &Universe) -> bool {
     universe.desk.rows == Rows::Kept && universe.desk.reasons
 }
 
-/// Every member equals its row and child rows, and nobody else has a row.
-fn check_equal(universe: &mut Universe) {
+/// Every member equals its row and child rows, and nobody else has a row but those who may.
+fn check_equal(universe: &mut Universe, may_stay: impl Fn(&str) -> bool) {
     let mut broken = Vec::new();
     let database = &universe.database;
     let cell = |key: &LocalKey, column: &str| database.text(key, column).unwrap_or_default();
@@ -235,7 +314,7 @@ fn check_equal(universe: &mut Universe) {
             .disk
             .durable
             .contains_key(&(Table::Quarantine, held));
-        !(held && may_hold(universe))
+        !(held && may_hold(universe) || may_stay(&cell(key, "customer_no")))
     });
     for key in rows {
         broken.push(format!("I5 row {key} stands for nobody"));
@@ -269,6 +348,9 @@ fn play(
         universe.chance.between(2, 6)
     };
     for _ in 0..rounds {
+        if life.rules.deletes == DeletePolicy::Review {
+            life.somebody_decides();
+        }
         {
             let mut universe = life.shared.borrow_mut();
             for _ in 0..universe.chance.below(6) {
@@ -309,19 +391,25 @@ fn play(
     }
     let before = life.shared.borrow().database.writes;
     let finished = life.run(&RunOptions::default()).expect("nobody kills it");
+    let waiting = life.check_reviews();
+    let policy = life.rules.deletes;
     let mut universe = life.shared.borrow_mut();
     let ended_well = match finished.report.outcome {
         Outcome::Ok => true,
         // A deletion that lands between a reading and the purge is purged unread with the row that it joined: such a member
         // is held, and stays so.
-        Outcome::Partial => may_hold(&universe),
+        Outcome::Partial => may_hold(&universe) || !waiting.is_empty(),
         _ => false,
     };
     if universe.database.writes != before || !ended_well {
         let line = format!("I6 a quiet run: {}", crate::life::brief(&finished.report));
         universe.desk.broken.push(line);
     }
-    check_equal(&mut universe);
+    check_equal(&mut universe, |id| match policy {
+        DeletePolicy::Apply => false,
+        DeletePolicy::Review => waiting.contains(id),
+        DeletePolicy::Ignore => true,
+    });
     let broken = std::mem::take(&mut universe.desk.broken);
     let trace = std::mem::take(&mut universe.trace);
     (broken, trace, life.longest_run)

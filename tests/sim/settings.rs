@@ -91,7 +91,11 @@ pub struct Settings {
     /// How far apart in time people act between runs, at most.
     pub pace: Duration,
     pub emails_change: bool,
+    /// New people, and addresses that change, take an address that somebody has already, in so many of a thousand cases.
+    pub families: u64,
     pub deletes: bool,
+    /// A row that was marked as deleted is taken back, in so many of a thousand acts.
+    pub undeletes: u64,
     pub edits: bool,
 }
 
@@ -140,7 +144,9 @@ impl Settings {
             people: 5,
             pace: Duration::from_secs(600),
             emails_change: false,
+            families: 0,
             deletes: true,
+            undeletes: 0,
             edits: true,
         }
     }
@@ -220,6 +226,27 @@ impl Settings {
             slow,
             racy: chance.permille(300),
             ..fair
+        }
+    }
+
+    /// People share addresses and take deletions back; in half of these worlds everything else goes wrong too.
+    pub fn kin(chance: &mut Chance) -> Self {
+        let settings = if chance.coin() {
+            Self::fair(chance)
+        } else {
+            Self::foul(chance)
+        };
+        Self {
+            families: chance.between(100, 600),
+            emails_change: chance.coin(),
+            people: chance.between(3, 10),
+            undeletes: chance.below(100),
+            delete_policy: match chance.below(4) {
+                0 => DeletePolicy::Review,
+                1 => DeletePolicy::Ignore,
+                _ => DeletePolicy::Apply,
+            },
+            ..settings
         }
     }
 

@@ -59,6 +59,35 @@ fn a_first_load_makes_rows_and_the_second_run_is_quiet() {
     judge(&mut life);
 }
 
+/// H-25: a row has the address of a contact whose own row a killed run made, and did not remember.
+#[test]
+fn a_contact_that_a_killed_run_made_a_row_of_keeps_its_address_to_itself() {
+    let mut life = life(Settings::plain());
+    {
+        let mut universe = life.shared.borrow_mut();
+        let of = |number: &str, name: &str| {
+            let email = "zqx100@example.org".to_owned();
+            [
+                ("customer_no", number.to_owned()),
+                ("email", email),
+                ("first_name", name.to_owned()),
+            ]
+            .into()
+        };
+        universe.put(Side::Remote, "Zpx101", &of("N101", "Zqx101"));
+        universe.put(Side::Local, "Zpx102", &of("N102", "Zqx102"));
+        universe.death = Death::AtPlace("db.applied");
+    }
+    assert!(life.run(&RunOptions::default()).is_none(), "it is killed");
+    life.shared.borrow_mut().death = Death::Never;
+    life.wait(SOON);
+    let report = life.good_run();
+    assert_eq!(report.push.held, 1, "{}", brief(&report));
+    assert_eq!(life.writes().0, 0, "nothing was sent");
+    assert_eq!(life.waiting().codes["E-EMAIL-TAKEN"], 1);
+    judge(&mut life);
+}
+
 #[test]
 fn rows_become_contacts() {
     for generate in [false, true] {

@@ -16,7 +16,7 @@ use contactbridge::model::{Result, Signal, World};
 
 use crate::chance::Chance;
 use crate::crm::Crm;
-use crate::database::Database;
+use crate::database::{Database, DbRow};
 use crate::desk::Desk;
 use crate::oracle::Log;
 use crate::settings::Settings;
@@ -69,6 +69,8 @@ pub struct Universe {
     pub tracing: bool,
     /// People whose two records met in the transaction under way.
     pub meetings: Vec<String>,
+    /// Rows that the bridge deleted, as they were, for who judges that.
+    pub rows_deleted: Vec<DbRow>,
     /// What a story has happen once, at the first point of this name.
     pub at_place: Option<(&'static str, Deed)>,
     pub faults: std::collections::BTreeMap<&'static str, u64>,
@@ -101,6 +103,7 @@ impl Universe {
             faulty: false,
             trace: Vec::new(),
             meetings: Vec::new(),
+            rows_deleted: Vec::new(),
             tracing: std::env::var_os("SIM_SEED").is_some(),
             at_place: None,
             windows: 0,

@@ -86,7 +86,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             _ => {
                 // A child row may have changed although its parent did not.
                 let all = !self.mapping.children.is_empty();
-                let compared = self.compare_rows(run, &HashSet::new(), all).await?;
+                let compared = self.compare_rows(run, &run.rows_asked_about(), all).await?;
                 run.push.unchanged += compared.unchanged;
                 keys.extend(compared.differing);
                 rows.gone = compared.gone;

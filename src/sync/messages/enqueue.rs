@@ -36,19 +36,25 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         } in looked
         {
             batch.remove(Table::Inbox, dirty_local(&view.key));
+            if let Some(link) = link.as_ref()
+                && run.is_asked_about(&link.remote, Side::Local)
+            {
+                // The row is there: what was asked about its deletion is void.
+                self.release_review(run, &dirty_remote(&link.remote), &mut batch);
+            }
+            let is_known_otherwise = link
+                .as_ref()
+                .is_some_and(|link| link.row != view.row || link.gone == Some(Side::Local));
             match telling {
                 Telling::Nothing => {
                     run.push.unchanged += 1;
-                    if let Some(link) = link
-                        && link.row != view.row
-                    {
-                        put_link(
-                            &mut batch,
-                            &Link {
-                                row: view.row,
-                                ..link
-                            },
-                        );
+                    let back = link.map(|link| Link {
+                        row: view.row,
+                        gone: link.gone.filter(|side| *side != Side::Local),
+                        ..link
+                    });
+                    if let Some(link) = back.filter(|_| is_known_otherwise) {
+                        put_link(&mut batch, &link);
                     }
                 }
                 Telling::Later => {

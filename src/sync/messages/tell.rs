@@ -208,8 +208,8 @@ fn differs(run: &Run, link: &Link, row: &LocalView, shown: &RemoteView) -> bool 
         run.fields[field].pushes()
             && match link.bases[field] {
                 Some(base) => base.local != row.digests[field],
-                // Of what was never told, an empty column has nothing to tell.
-                None => row.value(field).is_some(),
+                // Of what was never told, an empty column has nothing to tell, unless the two had met before: then it was emptied.
+                None => link.met || row.value(field).is_some(),
             }
     };
     let children = |rule: usize| {

@@ -8,9 +8,7 @@ use crate::remote::{Queue, QueueReading, QueueStep, Queued};
 use crate::state::{Batch, StateStore};
 
 use super::super::Engine;
-use super::super::memory::{
-    Entry, Link, Memory, RANGE, ReviewKind, Side, dirty_remote, put_entry, put_facts, put_link,
-};
+use super::super::memory::{Entry, Link, Memory, RANGE, put_entry, put_facts, put_link};
 use super::super::run::Run;
 
 /// What one reading of a queue showed.
@@ -138,7 +136,7 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let open = known.filter(|known| !known.done);
             let entry = Entry {
                 sections: None,
-                deleted: open.as_ref().is_some_and(|open| open.deleted) || was_deleted(run, id),
+                deleted: open.as_ref().is_some_and(|open| open.deleted) || run.was_deleted(id),
                 ..open.unwrap_or_else(Entry::whole)
             };
             put_entry(&mut batch, id, &entry);
@@ -286,17 +284,4 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         named.retain(|_, entry| !entry.done);
         Ok(named)
     }
-}
-
-/// Whether a queue once said that the record was deleted, and its row still waits: for a person, or for the database.
-fn was_deleted(run: &Run, id: &RemoteId) -> bool {
-    let key = dirty_remote(id);
-    let asked = run.reviews.get(&key).is_some_and(|review| {
-        review.kind == ReviewKind::Delete && review.side == Some(Side::Remote)
-    });
-    asked
-        || run
-            .quarantine
-            .get(&key)
-            .is_some_and(|record| record.deleted)
 }

@@ -177,7 +177,8 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         ))
     }
 
-    /// Linked records of which nothing is known that could have changed them.
+    /// Linked records of which nothing is known that could have changed them. Those whose deletion was left alone, or waits for a
+    /// person, keep their link and would never answer.
     async fn witnesses(&self, run: &Run, asked: &HashSet<&RemoteId>) -> Result<Vec<RemoteId>> {
         let memory = Memory::new(self.store);
         let mut witnesses = Vec::new();
@@ -188,11 +189,12 @@ impl<R: Queue, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 return Ok(witnesses);
             };
             after = Some(last.remote.clone());
-            let ids: Vec<RemoteId> = links.into_iter().map(|link| link.remote).collect();
+            let living = links.into_iter().filter(|link| !run.is_dead(link));
+            let ids: Vec<RemoteId> = living.map(|link| link.remote).collect();
             for (id, entry) in ids.iter().zip(memory.entries(&ids).await?) {
                 let open = entry.is_some_and(|entry| !entry.done);
                 let held = run.quarantine.contains_key(&dirty_remote(id));
-                if !open && !held && !asked.contains(id) {
+                if !(open || held || asked.contains(id)) {
                     witnesses.push(id.clone());
                 }
                 if witnesses.len() == WITNESSES {

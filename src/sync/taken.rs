@@ -1,0 +1,149 @@
+//! Keys that somebody else has too: the service may take what is sent under one for the other's record (hazard H-25).
+//!
+//! It decides who waits, and sends nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::local::Local;
+use crate::model::{Digest, RemoteId, Result, World};
+use crate::remote::Remote;
+use crate::state::{StateStore, Table};
+
+use super::memory::{Memory, RANGE, Side, Stranger, dirty_local, dirty_remote};
+use super::run::{Action, Run, Task};
+use super::{Decision, Engine};
+
+/// Why a row waits whose contact is gone.
+const TAKEN: &str = "The contact of this row is gone, and another one has its External ID or e-mail address: the service might take the two for one. Change one of them, or see `review show`, then `review resolve --separate`";
+
+/// External IDs and e-mail addresses, each with the contact that it is asked for.
+pub(crate) type Keys = HashMap<Digest, RemoteId>;
+
+impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
+    /// A contact that is made anew is sent as a new one is (C5, C6): where somebody else has its keys, its row waits.
+    pub(crate) async fn hold_taken(&self, run: &Run, tasks: &mut [Task]) -> Result<()> {
+        let (mut wanted, mut not_as_known) = (Keys::new(), HashSet::new());
+        let mut claimed: BTreeMap<Digest, Vec<(Option<RemoteId>, String)>> = BTreeMap::new();
+        for task in tasks.iter() {
+            if let Some(view) = task.remote.as_ref().filter(|view| !view.deleted) {
+                not_as_known.insert(view.id.clone());
+                for digest in [view.external, view.email].into_iter().flatten() {
+                    let name = format!("contact {}", view.id);
+                    let claims = claimed.entry(digest).or_default();
+                    claims.push((Some(view.id.clone()), name));
+                }
+            }
+            if let (Action::CreateRemote, Some(view)) = (&task.action, &task.local) {
+                for digest in [view.external, view.email].into_iter().flatten() {
+                    let name = format!("row {}", view.key);
+                    claimed.entry(digest).or_default().push((None, name));
+                }
+            }
+            let dies = matches!(
+                task.action,
+                Action::RestoreRemote
+                    | Action::DeleteLocal
+                    | Action::HoldDelete(Side::Remote)
+                    | Action::IgnoreDelete(Side::Remote)
+            );
+            if let (true, Some(link)) = (dies, &task.link) {
+                not_as_known.insert(link.remote.clone());
+                let keys = keys_to_restore(task).into_iter();
+                wanted.extend(keys.map(|digest| (digest, link.remote.clone())));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for (digest, other) in self.holders(run, &wanted, &not_as_known).await? {
+            let name = format!("contact {other}");
+            claimed.entry(digest).or_default().push((Some(other), name));
+        }
+        for task in tasks {
+            let keys = keys_to_restore(task);
+            let (Some(link), Some(local), false) = (&task.link, &task.local, keys.is_empty())
+            else {
+                continue;
+            };
+            let decided = run
+                .reviews
+                .get(&dirty_local(&local.key))
+                .is_some_and(|review| review.decision == Some(Decision::Separate));
+            let mut others: Vec<String> = keys
+                .iter()
+                .filter_map(|digest| claimed.get(digest))
+                .flatten()
+                .filter(|(id, _)| id.as_ref() != Some(&link.remote))
+                .map(|(_, name)| name.clone())
+                .collect();
+            others.sort();
+            others.dedup();
+            if others.is_empty() || decided {
+                let name = format!("row {}", local.key);
+                for digest in keys {
+                    claimed
+                        .entry(digest)
+                        .or_default()
+                        .push((None, name.clone()));
+                }
+                continue;
+            }
+            // Unread, the dead contact would pass for alive.
+            task.extra
+                .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
+            task.action = Action::Hold("E-EMAIL-TAKEN", TAKEN.to_owned(), others);
+        }
+        Ok(())
+    }
+
+    /// Which of these keys a known contact has other than the one that they are asked for, and who that is: one pass over links and
+    /// strangers, but for those that are `not_as_known`, and the dead.
+    pub(crate) async fn holders(
+        &self,
+        run: &Run,
+        wanted: &Keys,
+        not_as_known: &HashSet<RemoteId>,
+    ) -> Result<HashMap<Digest, RemoteId>> {
+        let memory = Memory::new(self.store);
+        let mut holders = HashMap::new();
+        let mut after = None;
+        loop {
+            let links = memory.links_after(after.as_ref(), RANGE).await?;
+            let Some(last) = links.last() else { break };
+            after = Some(last.remote.clone());
+            for link in links {
+                if not_as_known.contains(&link.remote) || run.is_dead(&link) {
+                    continue;
+                }
+                for digest in [link.external, link.email].into_iter().flatten() {
+                    if wanted.get(&digest).is_some_and(|id| *id != link.remote) {
+                        holders.insert(digest, link.remote.clone());
+                    }
+                }
+            }
+        }
+        for (key, stranger) in memory.all::<Stranger>(Table::Stranger).await? {
+            let id = RemoteId(String::from_utf8_lossy(&key).into_owned());
+            if run.has_shown_all() && !run.seen.contains(&id) {
+                continue;
+            }
+            for digest in [stranger.external, stranger.email].into_iter().flatten() {
+                if wanted.get(&Digest(digest)).is_some_and(|own| *own != id) {
+                    holders.insert(Digest(digest), id.clone());
+                }
+            }
+        }
+        Ok(holders)
+    }
+}
+
+/// What the row of a contact that is to be made anew would be sent under.
+fn keys_to_restore(task: &Task) -> Vec<Digest> {
+    match (&task.action, &task.local) {
+        (Action::RestoreRemote, Some(local)) => [local.external, local.email]
+            .into_iter()
+            .flatten()
+            .collect(),
+        _ => Vec::new(),
+    }
+}
