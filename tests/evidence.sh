@@ -27,6 +27,7 @@ counted() {
 
 SIM_SEEDS=$seeds counted worlds --test sim _worlds_ -- --nocapture --test-threads=1
 SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted points --test sim every_point_of_a_run_may -- --nocapture
+SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted pairs --test sim a_run_that_recovers -- --nocapture
 counted ablations --test sim ablations -- --nocapture --test-threads=1
 SIM_SEEDS=$seeds counted queues --test sim queues_ -- --nocapture --test-threads=1
 SIM_SEEDS=$seeds counted messages --test sim post:: -- --nocapture --test-threads=1

@@ -260,6 +260,12 @@ fn write_docs_evidence() {
         }
         page += "\n\n";
     }
+    for (_, pairs) in all::<Points>("pairs") {
+        page += &format!(
+            "The same worlds, with two runs that die: one at each point, and one of those that come after it at a point that chance picks, five for each: {} plays, {} with a violation.\n\n",
+            pairs.visited, pairs.failed,
+        );
+    }
     page +=
         "## Queues\n\nThe same for a service that queues what changed (Association Anywhere).\n\n";
     let lives = |prefix: &str| -> Vec<Vec<String>> {

@@ -143,6 +143,45 @@ fn busy_worlds_converge() {
     play_all(Play::Busy, 800);
 }
 
+/// How many busy worlds are played to their points.
+fn crash_seeds() -> u64 {
+    number("SIM_CRASH_SEEDS").unwrap_or(2)
+}
+
+/// A run dies at each point, and one that comes after it dies too, at points that chance picks: what the first left behind is mended
+/// in steps as well.
+#[test]
+fn a_run_that_recovers_may_be_the_last_too() {
+    let mut failures = Vec::new();
+    let mut pairs = 0;
+    for seed in 0..crash_seeds() {
+        let longest = play(seed, Play::Busy, Some(Death::Never)).life.longest_run;
+        let mut chance = chance::Chance::new(seed);
+        for first in 1..=longest {
+            for _ in 0..5 {
+                let second = chance.between(1, longest);
+                let death = Death::Twice(first, second);
+                let broken = play(seed, Play::Busy, Some(death)).broken;
+                pairs += 1;
+                if !broken.is_empty() {
+                    failures.push(format!("seed {seed}, {death:?}: {}", broken.join("; ")));
+                }
+            }
+        }
+    }
+    evidence::keep(
+        "pairs",
+        &evidence::Points {
+            of: crash_seeds(),
+            visited: pairs,
+            failed: failures.len() as u64,
+            ..evidence::Points::default()
+        },
+    );
+    println!("{pairs} pairs of points visited");
+    assert_none(&failures, &"pairs");
+}
+
 /// Every point of a few busy worlds, one after the other: the run that passes it dies there.
 #[test]
 fn every_point_of_a_run_may_be_the_last() {
@@ -154,10 +193,7 @@ fn every_point_of_a_run_may_be_the_last() {
     }
     let mut failures = Vec::new();
     let (mut visited, mut places) = (0, std::collections::BTreeSet::new());
-    let last = std::env::var("SIM_CRASH_SEEDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(2);
+    let last = crash_seeds();
     for seed in 0..last {
         let whole = play(seed, Play::Busy, Some(Death::Never));
         let longest = whole.life.longest_run;

@@ -31,6 +31,8 @@ pub enum Death {
     Never,
     /// At that point of the run, counted from 1.
     At(u64),
+    /// A run at the first of these points, and one of those after it at the second.
+    Twice(u64, u64),
     /// At any point, in so many of 10,000 cases.
     Random(u64),
     /// At the first point of this name.
@@ -153,6 +155,11 @@ impl Universe {
         let dies = match self.death {
             Death::Never => false,
             Death::At(point) => self.points == point,
+            Death::Twice(first, second) => match self.faults.get("kill") {
+                None => self.points == first,
+                Some(1) => self.points == second,
+                Some(_) => false,
+            },
             Death::AtPlace(place) => place == name,
             Death::Random(share) => self.chance.below(10_000) < share,
         };
