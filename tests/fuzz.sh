@@ -88,7 +88,11 @@ failed=0
 : >target/fuzz.tsv.new
 for target in $targets; do
     log=target/fuzz-$target.log
-    fuzz run -s none "$target" -- -max_total_time="$seconds" -max_len=65536 -timeout=10 -print_final_stats=1 >"$log" 2>&1 || failed=1
+    case $target in
+    soap_* | *_xml | yaserde_*) words=(-dict=fuzz/xml.dict) ;;
+    *) words=() ;;
+    esac
+    fuzz run -s none "$target" -- -max_total_time="$seconds" -max_len=65536 -timeout=10 -print_final_stats=1 "${words[@]+"${words[@]}"}" >"$log" 2>&1 || failed=1
     tried=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -1)
     found=$(find "fuzz/artifacts/$target" -type f 2>/dev/null | wc -l)
     printf '%s\t%s\t%s\t%s\n' "$target" "$seconds" "${tried:-0}" "$found" | tee -a target/fuzz.tsv.new
