@@ -13,7 +13,7 @@ use contactbridge::model::{
     Cell, Digest, Error, ErrorKind, Layout, LocalKey, RemoteId, Result, Vault,
 };
 
-use crate::oracle::{Side, shown};
+use crate::oracle::{FIELDS, Side, canonical, shown};
 use crate::settings::Settings;
 use crate::universe::{Shared, Universe, turn};
 
@@ -294,10 +294,18 @@ impl SimLocal {
             let line = format!("I2 the row of {former} became that of {anchor}");
             universe.log.broken.push(line);
         }
+        let is_revived = before.is_some_and(|row| row.marked) && !after.marked;
         let mut changes = Vec::new();
         for (at, name) in names.iter().enumerate() {
             let value = shown(&after.cells[at]);
             let old = before.map(|row| shown(&row.cells[at]));
+            let field = FIELDS.iter().find(|(field, _)| field == name);
+            if let (true, true, Some((field, _))) =
+                (is_revived, old.as_ref() == Some(&value), field)
+            {
+                let value = canonical(field, &value);
+                universe.log.shows(Side::Local, &anchor, field, &value);
+            }
             if old.as_ref() != Some(&value) {
                 universe.log.written(Side::Local, &anchor, name, &value);
                 changes.push(format!(

@@ -135,6 +135,11 @@ impl Log {
             self.deletions.remove(&(side, anchor.to_owned()));
             self.deleted_unseen.remove(&(side, anchor.to_owned()));
         }
+        self.shows(side, anchor, field, value);
+    }
+
+    /// What a record that lives again shows, without anybody having entered it now.
+    pub fn shows(&mut self, side: Side, anchor: &str, field: &'static str, value: &str) {
         let place = (side, anchor.to_owned(), field);
         let shown = self.shown.entry(place).or_default();
         shown.push((self.clock, Some(value.to_owned())));
