@@ -574,7 +574,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .collect()
     }
 
-    /// The known contacts that share a key with a newcomer, but for those that are dead or were seen otherwise: one pass over links and strangers, only where there are newcomers.
+    /// The known contacts that share a key with a newcomer, but for those that are dead or were seen otherwise: one pass over links,
+    /// only where there are newcomers.
     async fn known_contacts(
         &self,
         run: &Run,

@@ -2,7 +2,7 @@
 //!
 //! It decides who waits, and sends nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::local::Local;
 use crate::model::{Digest, RemoteId, Result, World};
@@ -23,22 +23,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// A contact that is made anew is sent as a new one is (C5, C6): where somebody else has its keys, its row waits.
     pub(crate) async fn hold_taken(&self, run: &Run, tasks: &mut [Task]) -> Result<()> {
         let (mut wanted, mut not_as_known) = (Keys::new(), HashSet::new());
-        let mut claimed: BTreeMap<Digest, Vec<(Option<RemoteId>, String)>> = BTreeMap::new();
         for task in tasks.iter() {
-            if let Some(view) = task.remote.as_ref().filter(|view| !view.deleted) {
-                not_as_known.insert(view.id.clone());
-                for digest in [view.external, view.email].into_iter().flatten() {
-                    let name = format!("contact {}", view.id);
-                    let claims = claimed.entry(digest).or_default();
-                    claims.push((Some(view.id.clone()), name));
-                }
-            }
-            if let (Action::CreateRemote, Some(view)) = (&task.action, &task.local) {
-                for digest in [view.external, view.email].into_iter().flatten() {
-                    let name = format!("row {}", view.key);
-                    claimed.entry(digest).or_default().push((None, name));
-                }
-            }
             let dies = matches!(
                 task.action,
                 Action::RestoreRemote
@@ -54,6 +39,29 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         if wanted.is_empty() {
             return Ok(());
+        }
+        let mut claimed: HashMap<Digest, Vec<(Option<RemoteId>, String)>> = HashMap::new();
+        let mut claim = |keys: [Option<Digest>; 2], id: Option<&RemoteId>, name: String| {
+            for digest in keys.into_iter().flatten() {
+                if wanted.contains_key(&digest) {
+                    let claims = claimed.entry(digest).or_default();
+                    claims.push((id.cloned(), name.clone()));
+                }
+            }
+        };
+        for task in tasks.iter() {
+            if let Some(view) = task.remote.as_ref().filter(|view| !view.deleted) {
+                not_as_known.insert(view.id.clone());
+                let name = format!("contact {}", view.id);
+                claim([view.external, view.email], Some(&view.id), name);
+            }
+            if let (Action::CreateRemote, Some(view)) = (&task.action, &task.local) {
+                claim(
+                    [view.external, view.email],
+                    None,
+                    format!("row {}", view.key),
+                );
+            }
         }
         for (digest, other) in self.holders(run, &wanted, &not_as_known).await? {
             let name = format!("contact {other}");

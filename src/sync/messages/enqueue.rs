@@ -42,7 +42,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 // The row is there: what was asked about its deletion is void.
                 self.release_review(run, &dirty_remote(&link.remote), &mut batch);
             }
-            let is_known_otherwise = link
+            let has_moved = link
                 .as_ref()
                 .is_some_and(|link| link.row != view.row || link.gone == Some(Side::Local));
             match telling {
@@ -53,7 +53,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         gone: link.gone.filter(|side| *side != Side::Local),
                         ..link
                     });
-                    if let Some(link) = back.filter(|_| is_known_otherwise) {
+                    if let Some(link) = back.filter(|_| has_moved) {
                         put_link(&mut batch, &link);
                     }
                 }
