@@ -31,8 +31,11 @@ SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted pairs --test sim a_run_that_recovers 
 counted ablations --test sim ablations -- --nocapture --test-threads=1
 SIM_SEEDS=$seeds counted queues --test sim queues_ -- --nocapture --test-threads=1
 SIM_SEEDS=$seeds counted messages --test sim post:: -- --nocapture --test-threads=1
-counted kills --test it kill -- --nocapture --test-threads=1
-counted torture-kills --test it h20_five_hundred -- --ignored --nocapture --test-threads=1
+# The program as it is delivered.
+program=$PWD/target/release/contactbridge
+[[ $seeds == page ]] || cargo build --release --locked || exit 1
+CONTACTBRIDGE_TEST_PROGRAM=$program counted kills --test it kill -- --nocapture --test-threads=1
+CONTACTBRIDGE_TEST_PROGRAM=$program counted torture-kills --test it h20_five_hundred -- --ignored --nocapture --test-threads=1
 counted state-kills --test state_crash kill -- --nocapture --test-threads=1
 counted bad-config --lib config::bad_input
 counted bad-mapping --lib mapping::tests::load

@@ -1,5 +1,6 @@
 //! Single stories in the plainest world, each told to its end.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -59,23 +60,55 @@ fn a_first_load_makes_rows_and_the_second_run_is_quiet() {
     judge(&mut life);
 }
 
+/// Somebody with this number, and an address that others have too.
+fn sharing(number: &str) -> BTreeMap<&'static str, String> {
+    let email = "zqx100@example.org".to_owned();
+    [("customer_no", number.to_owned()), ("email", email)].into()
+}
+
+/// H-25: the service knows that the two are two, and a person says so.
+#[test]
+fn a_contact_is_made_anew_under_a_shared_address_once_a_person_calls_it_separate() {
+    let mut life = life(Settings {
+        adopts: false,
+        ..Settings::plain()
+    });
+    for (number, anchor) in [("N101", "Zpx101"), ("N102", "Zpx102")] {
+        let mut universe = life.shared.borrow_mut();
+        universe.put(Side::Remote, anchor, &sharing(number));
+    }
+    life.good_run();
+    life.wait(SOON);
+    {
+        let (row, contact) = (life.row_of("Zpx102"), life.contact_of("Zpx102"));
+        let mut universe = life.shared.borrow_mut();
+        universe.edit_row(&row.expect("a row"), "first_name", "Zqx900");
+        universe.user_deletes_contact(contact.expect("a contact"));
+    }
+    life.good_run();
+    assert_eq!(life.waiting().codes["E-EMAIL-TAKEN"], 1);
+    let store = SimStore(Rc::clone(&life.shared));
+    let decide = async {
+        let (id, _) = reviews(&store, false).await?.pop().expect("a review");
+        resolve_review(&store, &id, Decision::Separate).await
+    };
+    let decided = drive(&life.shared, decide).expect("nobody kills it");
+    decided.expect("it can be called separate");
+    life.wait(SOON);
+    let report = life.good_run();
+    assert_eq!(report.push.created, 1, "{}", brief(&report));
+    assert!(life.waiting().codes.is_empty());
+    judge(&mut life);
+}
+
 /// H-25: a row has the address of a contact whose own row a killed run made, and did not remember.
 #[test]
 fn a_contact_that_a_killed_run_made_a_row_of_keeps_its_address_to_itself() {
     let mut life = life(Settings::plain());
     {
         let mut universe = life.shared.borrow_mut();
-        let of = |number: &str, name: &str| {
-            let email = "zqx100@example.org".to_owned();
-            [
-                ("customer_no", number.to_owned()),
-                ("email", email),
-                ("first_name", name.to_owned()),
-            ]
-            .into()
-        };
-        universe.put(Side::Remote, "Zpx101", &of("N101", "Zqx101"));
-        universe.put(Side::Local, "Zpx102", &of("N102", "Zqx102"));
+        universe.put(Side::Remote, "Zpx101", &sharing("N101"));
+        universe.put(Side::Local, "Zpx102", &sharing("N102"));
         universe.death = Death::AtPlace("db.applied");
     }
     assert!(life.run(&RunOptions::default()).is_none(), "it is killed");
