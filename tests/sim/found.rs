@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 65] = [
+const FOUND: [(Play, u64, &str); 66] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -301,6 +301,11 @@ const FOUND: [(Play, u64, &str); 65] = [
         Play::Kin,
         7,
         "a contact was made anew under an address that another one had by then, and the service took the two for one",
+    ),
+    (
+        Play::Kin,
+        551,
+        "a row that was taken back after a push to its contact went on showing the name of before",
     ),
     (
         Play::Kin,
