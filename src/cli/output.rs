@@ -82,7 +82,7 @@ pub fn table<const N: usize>(
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_header(headings);
     for row in rows {
-        table.add_row(row.iter().map(|cell| clean_cell(cell)));
+        table.add_row(row.iter().map(|cell| visible_cell(cell)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -92,6 +92,15 @@ pub fn table<const N: usize>(
         .map(|line| line.trim_end().to_owned())
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// A cell of which something can be seen: a row whose values steer the terminal and hold nothing else would look empty.
+fn visible_cell(text: &str) -> String {
+    let clean = clean_cell(text);
+    if clean.trim().is_empty() && !text.is_empty() {
+        return "?".to_owned();
+    }
+    clean
 }
 
 /// Whether a character could steer a terminal or turn the reading direction: C0, DEL, C1, and the bidi controls.
@@ -150,6 +159,8 @@ mod tests {
         assert_eq!(clean_cell("two\nlines"), "two lines");
         let shown = table(["NAME"], [["x\u{1b}]0;title\u{7}\ny".to_owned()]]);
         assert_eq!(shown, "NAME\nx]0;title y");
+        let unseen = table(["NAME", "ID"], [["\u{0}".to_owned(), String::new()]]);
+        assert_eq!(unseen, "NAME  ID\n?");
     }
 
     #[test]
