@@ -285,8 +285,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let unchanged = !view.deleted
             && remote_unchanged(&link, &view)
             // Who was taken for dead and is there withdraws what was asked, or left alone, about that.
-            && link.gone != Some(Side::Remote)
-            && !run.was_deleted(&view.id)
+            && !run.is_dead(&link)
             // A full read replaces what the row shows of fields that only pull, also what is first seen now.
             && !(run.full && (link.drifted || changed_locally))
             && run.rewound.is_none()
@@ -556,12 +555,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             let mut batch = std::mem::take(&mut run.held_batch);
             self.release(run, key, &mut batch);
-            if let Some(id) = key.strip_prefix(b"r") {
-                let name = format!("contact {}", String::from_utf8_lossy(id));
-                self.wake(run, &name, &mut batch);
-            } else if let Some(row) = key.strip_prefix(b"l").and_then(LocalKey::from_bytes) {
-                self.wake(run, &format!("row {row}"), &mut batch);
-            }
+            let contact = key.strip_prefix(b"r").map(String::from_utf8_lossy);
+            let contact = contact.map(|id| RemoteId(id.into_owned()));
+            let row = key.strip_prefix(b"l").and_then(LocalKey::from_bytes);
+            self.wake(run, contact.as_ref(), row.as_ref(), &mut batch);
             run.held_batch = batch;
         }
     }

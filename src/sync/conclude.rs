@@ -68,8 +68,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     .as_ref()
                     .is_some_and(|old| (old.external, old.email) != (link.external, link.email));
                 if task.fresh || is_known_otherwise {
-                    self.wake(run, &format!("contact {}", link.remote), batch);
-                    self.wake(run, &format!("row {}", link.local), batch);
+                    self.wake(run, Some(&link.remote), Some(&link.local), batch);
                 }
                 if task.fresh {
                     run.facts.links += 1;
@@ -107,7 +106,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
                 self.hold_problems(run, &task, remote, batch);
                 self.forget_newcomer(run, Some(&link), &task, batch);
-                self.wake(run, &format!("contact {}", link.remote), batch);
+                self.wake(run, Some(&link.remote), None, batch);
                 run.pull.created += 1;
             }
             Action::DeleteLocal => {
@@ -240,7 +239,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         batch.remove(Table::Link, old.remote.0.as_bytes());
         self.bury(old, batch);
         self.release(run, &dirty_remote(&old.remote), batch);
-        self.wake(run, &format!("contact {}", old.remote), batch);
+        self.wake(run, Some(&old.remote), None, batch);
     }
 
     /// The two are a pair no more: a tombstone remains, and nothing of it waits.

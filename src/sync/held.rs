@@ -352,7 +352,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                     // Nothing of the pair is looked at any more, so nothing of it waits.
                     self.release(run, &dirty_remote(&link.remote), batch);
-                    self.wake(run, &format!("contact {}", link.remote), batch);
+                    self.wake(run, Some(&link.remote), None, batch);
                 }
             }
             Action::Hold(code, reason, candidates) => {

@@ -13,7 +13,7 @@ use crate::state::{StateStore, Table};
 use super::Engine;
 use super::collect::{Changed, Collected};
 use super::correlate::{Candidate, Fate, Newcomer, Why, correlate};
-use super::memory::{Decision, Link, Memory, RANGE, Stranger, dirty_local, dirty_remote, put_link};
+use super::memory::{Decision, Link, Memory, Stranger, dirty_local, dirty_remote, put_link};
 use super::plan::{LocalState, RemoteState};
 use super::run::{Action, Run, Task};
 use super::view::{LocalView, RemoteView, external_digest, local_view};
@@ -603,26 +603,20 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let keys = known.keys.iter().chain([&known.external, &known.email]);
             keys.flatten().any(|digest| wanted.contains(digest))
         };
-        let memory = Memory::new(self.store);
         let mut known = seen;
         known.retain(|(_, newcomer)| shares_a_key(newcomer));
-        let mut after: Option<RemoteId> = None;
-        while !wanted.is_empty() {
-            let links = memory.links_after(after.as_ref(), RANGE).await?;
-            let Some(last) = links.last() else { break };
-            after = Some(last.remote.clone());
-            for link in links {
-                if not_as_known.contains(&link.remote) || run.is_dead(&link) {
-                    continue;
-                }
-                let link = self.migrate(run, link);
-                let value = |field: usize| link.bases[field].map(|base| base.remote);
-                let newcomer = self.newcomer(link.external, link.external, link.email, value);
-                if shares_a_key(&newcomer) {
-                    known.push((link.remote, newcomer));
-                }
-            }
+        if wanted.is_empty() {
+            return Ok(known);
         }
+        let note = |link: Link| {
+            let link = self.migrate(run, link);
+            let value = |field: usize| link.bases[field].map(|base| base.remote);
+            let newcomer = self.newcomer(link.external, link.external, link.email, value);
+            if shares_a_key(&newcomer) {
+                known.push((link.remote, newcomer));
+            }
+        };
+        self.each_known(run, not_as_known, note).await?;
         Ok(known)
     }
 

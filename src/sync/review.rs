@@ -1,7 +1,7 @@
 //! Questions for a person: written during a run, and taken back when they are answered or void.
 
 use crate::local::Local;
-use crate::model::World;
+use crate::model::{LocalKey, RemoteId, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
@@ -95,11 +95,26 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Newcomers that wait because of this record, which is not what it was: the next run looks at them again.
-    pub(crate) fn wake(&self, run: &mut Run, record: &str, batch: &mut Batch) {
+    pub(crate) fn wake(
+        &self,
+        run: &mut Run,
+        contact: Option<&RemoteId>,
+        row: Option<&LocalKey>,
+        batch: &mut Batch,
+    ) {
+        // Asked for every contact of a first load, where nobody waits as a rule.
+        if run.reviews.is_empty() {
+            return;
+        }
+        let names = [
+            contact.map(|id| format!("contact {id}")),
+            row.map(|key| format!("row {key}")),
+        ];
+        let is_named = |candidate: &String| names.iter().flatten().any(|name| name == candidate);
         let waiting = run.reviews.values().filter(|review| {
             review.kind == ReviewKind::Match
                 && review.decision.is_none()
-                && review.candidates.iter().any(|name| name == record)
+                && review.candidates.iter().any(is_named)
         });
         let mut restores = false;
         for review in waiting {

@@ -364,9 +364,11 @@ impl Run {
 
     /// Whether a person is asked about a pair whose record died on this side.
     pub(crate) fn is_asked_about(&self, id: &RemoteId, died: Side) -> bool {
-        self.reviews
-            .get(&dirty_remote(id))
-            .is_some_and(|review| review.kind == ReviewKind::Delete && review.side == Some(died))
+        // Asked of every contact and link that a run looks at, and as a rule nobody waits.
+        !self.reviews.is_empty()
+            && self.reviews.get(&dirty_remote(id)).is_some_and(|review| {
+                review.kind == ReviewKind::Delete && review.side == Some(died)
+            })
     }
 
     /// The keys of rows of which a person is asked something: they may be back as they were, which no digest shows.
@@ -383,8 +385,11 @@ impl Run {
 
     /// Whether the contact was told to be deleted once, and that still waits: for a person, or for the database.
     pub(crate) fn was_deleted(&self, id: &RemoteId) -> bool {
-        let refused = self.quarantine.get(&dirty_remote(id));
-        self.is_asked_about(id, Side::Remote) || refused.is_some_and(|record| record.deleted)
+        let is_refused = || {
+            let refused = self.quarantine.get(&dirty_remote(id));
+            refused.is_some_and(|record| record.deleted)
+        };
+        self.is_asked_about(id, Side::Remote) || (!self.quarantine.is_empty() && is_refused())
     }
 
     /// Whether the contact of this link is known to be gone, although the link stands: it holds no address, and answers no question.

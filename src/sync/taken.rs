@@ -9,7 +9,7 @@ use crate::model::{Digest, RemoteId, Result, World};
 use crate::remote::Remote;
 use crate::state::{StateStore, Table};
 
-use super::memory::{Memory, RANGE, Side, Stranger, dirty_local, dirty_remote};
+use super::memory::{Link, Memory, RANGE, Side, Stranger, dirty_local, dirty_remote};
 use super::run::{Action, Run, Task};
 use super::{Decision, Engine};
 
@@ -112,24 +112,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         wanted: &Keys,
         not_as_known: &HashSet<RemoteId>,
     ) -> Result<HashMap<Digest, RemoteId>> {
-        let memory = Memory::new(self.store);
         let mut holders = HashMap::new();
-        let mut after = None;
-        loop {
-            let links = memory.links_after(after.as_ref(), RANGE).await?;
-            let Some(last) = links.last() else { break };
-            after = Some(last.remote.clone());
-            for link in links {
-                if not_as_known.contains(&link.remote) || run.is_dead(&link) {
-                    continue;
-                }
-                for digest in [link.external, link.email].into_iter().flatten() {
-                    if wanted.get(&digest).is_some_and(|id| *id != link.remote) {
-                        holders.insert(digest, link.remote.clone());
-                    }
+        let note = |link: Link| {
+            for digest in [link.external, link.email].into_iter().flatten() {
+                if wanted.get(&digest).is_some_and(|id| *id != link.remote) {
+                    holders.insert(digest, link.remote.clone());
                 }
             }
-        }
+        };
+        self.each_known(run, not_as_known, note).await?;
+        let memory = Memory::new(self.store);
         for (key, stranger) in memory.all::<Stranger>(Table::Stranger).await? {
             let id = RemoteId(String::from_utf8_lossy(&key).into_owned());
             if run.has_shown_all() && !run.seen.contains(&id) {
@@ -142,6 +134,28 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         Ok(holders)
+    }
+
+    /// All links, but for those that are `not_as_known`, and the dead.
+    pub(crate) async fn each_known(
+        &self,
+        run: &Run,
+        not_as_known: &HashSet<RemoteId>,
+        mut note: impl FnMut(Link),
+    ) -> Result<()> {
+        let memory = Memory::new(self.store);
+        let mut after = None;
+        loop {
+            let links = memory.links_after(after.as_ref(), RANGE).await?;
+            let Some(last) = links.last() else {
+                return Ok(());
+            };
+            after = Some(last.remote.clone());
+            links
+                .into_iter()
+                .filter(|link| !not_as_known.contains(&link.remote) && !run.is_dead(link))
+                .for_each(&mut note);
+        }
     }
 }
 

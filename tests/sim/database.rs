@@ -85,6 +85,25 @@ impl Database {
         self.rows.iter().filter(|(_, row)| !row.marked)
     }
 
+    /// Rows that are marked as deleted, where nobody living has the same value in this column.
+    pub fn marked_alone(&self, column: &str) -> Vec<LocalKey> {
+        let column = self.column(column);
+        let living: HashSet<String> = self
+            .living()
+            .map(|(_, row)| shown(&row.cells[column]))
+            .collect();
+        let rows = self.rows.iter();
+        rows.filter(|(_, row)| row.marked && !living.contains(&shown(&row.cells[column])))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// A user takes the mark of a row away.
+    pub fn unmark(&mut self, key: &LocalKey, at: DateTime<Utc>) {
+        self.rows.get_mut(key).expect("a known row").marked = false;
+        self.note(key, at);
+    }
+
     /// Somebody else's write is noted by the triggers.
     pub fn note(&mut self, key: &LocalKey, at: DateTime<Utc>) {
         if self.settings.journal && self.prepared {

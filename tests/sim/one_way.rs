@@ -4,7 +4,7 @@
 //! did on the target is nobody's loss. Deletions are judged for every bridge: none under `deletes: ignore`, and under `review`
 //! those alone that a person decided on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use contactbridge::model::{DeletePolicy, Direction, LocalKey};
@@ -75,12 +75,7 @@ impl Log {
             .settings
             .as_ref()
             .map_or(DeletePolicy::Apply, |settings| settings.delete_policy);
-        let may = match policy {
-            DeletePolicy::Apply => true,
-            DeletePolicy::Review => self.decided.remove(anchor) == Some(side.other()),
-            DeletePolicy::Ignore => false,
-        };
-        if !may {
+        if !may_delete(policy, &mut self.decided, anchor, side) {
             let line = format!("{anchor} was deleted from {side:?} under deletes: {policy:?}");
             self.broken.push(line);
         }
@@ -90,6 +85,20 @@ impl Log {
                 format!("{anchor} was deleted from {side:?}, and nobody deleted it at the source");
             self.broken.push(line);
         }
+    }
+}
+
+/// Whether a record of `side` may be deleted: always, where a person took the other side (which answers once), or never.
+pub fn may_delete(
+    policy: DeletePolicy,
+    decided: &mut BTreeMap<String, Side>,
+    whose: &str,
+    side: Side,
+) -> bool {
+    match policy {
+        DeletePolicy::Apply => true,
+        DeletePolicy::Review => decided.remove(whose) == Some(side.other()),
+        DeletePolicy::Ignore => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use contactbridge::model::{Cell, LocalKey};
 use contactbridge::state::Table;
 
-use crate::crm::{Person, new_person};
+use crate::crm::new_person;
 use crate::database::DbRow;
 use crate::oracle::{FIELDS, Side, canonical};
 use crate::settings::Codec;
@@ -355,31 +355,20 @@ impl Universe {
     /// A row that is only marked lives again as it was: no edit of any field. Not one whose contact has no row yet: taken back
     /// while a row is being made for it, there are two, which nobody could prevent.
     fn somebody_takes_a_deletion_back(&mut self) {
-        let last_name = self.database.column("last_name");
-        let anchor_of = |row: &DbRow| crate::oracle::shown(&row.cells[last_name]);
-        let living: Vec<String> = self
-            .database
-            .living()
-            .map(|(_, row)| anchor_of(row))
-            .collect();
-        let rows = self.database.rows.iter();
-        let marked: Vec<LocalKey> = rows
-            .filter(|(_, row)| row.marked && !living.contains(&anchor_of(row)))
-            .filter(|(key, row)| {
-                let is_there = |person: &Person| person.values["lastName"] == anchor_of(row);
-                let table = (Table::ByLocal, key.to_bytes());
-                self.disk.durable.contains_key(&table) || !self.crm.living().any(is_there)
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
+        let mut marked = self.database.marked_alone("last_name");
+        marked.retain(|key| {
+            let anchor = self.database.text(key, "last_name").unwrap_or_default();
+            let table = (Table::ByLocal, key.to_bytes());
+            let mut living = self.crm.living();
+            self.disk.durable.contains_key(&table)
+                || !living.any(|person| person.values["lastName"] == anchor)
+        });
         let Some(key) = self.chance.pick(&marked).cloned() else {
             return;
         };
         let at = self.now;
-        let row = self.database.rows.get_mut(&key).expect("a known row");
-        row.marked = false;
-        let anchor = anchor_of(row);
-        self.database.note(&key, at);
+        self.database.unmark(&key, at);
+        let anchor = self.database.text(&key, "last_name").unwrap_or_default();
         let table = (Table::ByLocal, key.to_bytes());
         if !self.disk.durable.contains_key(&table) {
             self.log.reborn.insert(anchor.clone());

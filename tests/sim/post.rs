@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::chance::Chance;
 use crate::database::{DbRow, SimLocal};
-use crate::one_way::{open_reviews, somebody_decides};
+use crate::one_way::{may_delete, open_reviews, somebody_decides};
 use crate::oracle::{Side, shown};
 use crate::settings::Settings;
 use crate::store::SimStore;
@@ -426,12 +426,7 @@ impl PostLife {
         let people = std::mem::take(&mut office.deleted);
         let people = people.into_iter().map(|id| (id, Side::Remote));
         for (id, side) in rows.chain(people) {
-            let may = match self.rules.deletes {
-                DeletePolicy::Apply => true,
-                DeletePolicy::Review => self.decided.remove(&id) == Some(side.other()),
-                DeletePolicy::Ignore => false,
-            };
-            if !may {
+            if !may_delete(self.rules.deletes, &mut self.decided, &id, side) {
                 let policy = self.rules.deletes;
                 let line = format!("{id} was deleted from {side:?} under deletes: {policy:?}");
                 office.broken.push(line);
@@ -586,25 +581,12 @@ impl PostLife {
     /// A row that is only marked lives again as it was.
     fn somebody_takes_a_deletion_back(&mut self) {
         let mut universe = self.shared.borrow_mut();
-        let number = universe.database.column("customer_no");
-        let id_of = |row: &DbRow| shown(&row.cells[number]);
-        let living: Vec<String> = universe
-            .database
-            .living()
-            .map(|(_, row)| id_of(row))
-            .collect();
-        let rows = universe.database.rows.iter();
-        let marked: Vec<LocalKey> = rows
-            .filter(|(_, row)| row.marked && !living.contains(&id_of(row)))
-            .map(|(key, _)| key.clone())
-            .collect();
+        let marked = universe.database.marked_alone("customer_no");
         let Some(key) = universe.chance.pick(&marked).cloned() else {
             return;
         };
-        let row = universe.database.rows.get_mut(&key).expect("a known row");
-        row.marked = false;
         let now = universe.now;
-        universe.database.note(&key, now);
+        universe.database.unmark(&key, now);
         universe.say(|| format!("      row {key} is taken back"));
     }
 

@@ -15,7 +15,7 @@ use contactbridge::sync::{
 use crate::chance::Chance;
 use crate::database::SimLocal;
 use crate::desk::{Rows, SimDesk, anchor, vocabulary};
-use crate::one_way::{open_reviews, somebody_decides};
+use crate::one_way::{may_delete, open_reviews, somebody_decides};
 use crate::oracle::{Side, shown};
 use crate::settings::Settings;
 use crate::store::SimStore;
@@ -176,12 +176,7 @@ impl QueueLife {
         let customer_no = universe.database.column("customer_no");
         for row in std::mem::take(&mut universe.rows_deleted) {
             let id = shown(&row.cells[customer_no]);
-            let may = match self.rules.deletes {
-                DeletePolicy::Apply => true,
-                DeletePolicy::Review => self.decided.remove(&id) == Some(Side::Remote),
-                DeletePolicy::Ignore => false,
-            };
-            if !may {
+            if !may_delete(self.rules.deletes, &mut self.decided, &id, Side::Local) {
                 let line = format!(
                     "member {id} was deleted under deletes: {:?}",
                     self.rules.deletes
