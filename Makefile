@@ -19,7 +19,7 @@ bench: ## The measurements that docs/performance.md quotes
 torture: ## Long tests: kills, power cuts, many seeds; may take an hour
 	tests/run.sh --torture
 
-simulate: ## Play the engine in simulated worlds: SEEDS=n of each (default 2000); SEED=k [WORLD=calm|busy|foul|narrow|kin] [POINT=p] replays one
+simulate: ## Play the engine in simulated worlds: SEEDS=n of each (default 2000); SEED=k [WORLD=calm|busy|foul|narrow|kin|rare] [POINT=p] replays one
 	@$(if $(SEED),SIM_SEED=$(SEED),SIM_SEEDS=$(or $(SEEDS),2000)) $(if $(POINT),SIM_POINT=$(POINT)) RUST_BACKTRACE=0 cargo test --locked --test sim $(if $(POINT),every_point,$(if $(WORLD),$(WORLD)_worlds,_worlds_)) -- --nocapture --test-threads=1
 
 fuzz: ## Feed each reader of foreign bytes with what breaks readers: SECONDS=n each (default 60); TARGET=name plays one

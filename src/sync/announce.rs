@@ -135,6 +135,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     let mut link = self.migrate(run, link);
                     let view = local_view(self.vault, self.mapping, &row);
                     move_to(&mut link, intent, &view);
+                    if link.row != view.row {
+                        // The row as it was is agreed no more: one that a user sets back to it was edited.
+                        link.row = Digest::default();
+                        run.dirty_local.insert(view.key.clone());
+                        batch.put(Table::Inbox, dirty_local(&view.key), Vec::new());
+                    }
                     put_link(&mut batch, &link);
                 }
             }

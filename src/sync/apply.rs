@@ -9,8 +9,10 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::collect::{Collected, split};
+use super::held::UNREADABLE;
 use super::memory::{
-    FORMAT, Intent, IntentKind, Link, Memory, RANGE, Side, dirty_remote, put_facts, put_json,
+    FORMAT, Intent, IntentKind, Link, Memory, RANGE, Side, dirty_local, dirty_remote, put_facts,
+    put_json,
 };
 use super::plan::{remote_edited, remote_unchanged};
 use super::run::{Action, Hold, Pushing, Run, Task};
@@ -118,7 +120,21 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let Some(link) = task.link.clone() else {
                 continue;
             };
-            match self.contact_of(run, &link).await? {
+            let contact = match self.contact_of(run, &link).await {
+                Err(error) if error.code() == UNREADABLE => {
+                    task.extra
+                        .put(Table::Inbox, dirty_local(&link.local), run.mark());
+                    task.holds.push(Hold {
+                        code: UNREADABLE,
+                        reason: error.message().into(),
+                        fields: Vec::new(),
+                    });
+                    self.hold_push(run, task).await?;
+                    continue;
+                }
+                contact => contact?,
+            };
+            match contact {
                 Some(view)
                     if !remote_unchanged(&link, &view)
                         && remote_edited(
@@ -151,7 +167,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             run.wrote = true;
             let deleted = self.remote.delete(&link.remote).await?;
             self.world.checkpoint("send").await?;
-            let gone = self.contact_of(run, &link).await?.is_none();
+            let gone = match self.contact_of(run, &link).await {
+                Err(error) if error.code() == UNREADABLE => false,
+                contact => contact?.is_none(),
+            };
             task.extra.remove(Table::Intent, key);
             match (gone, deleted) {
                 (true, _) => {
@@ -230,7 +249,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 RemoteItem::Record(record) if record.deleted => Ok(None),
                 RemoteItem::Record(record) => Ok(Some(self.view(run, &record))),
                 RemoteItem::Bad(_) => Err(crate::model::Error::unreachable(
-                    "E-LOOKUP",
+                    UNREADABLE,
                     "The contact was found but can't be read; it is left alone",
                 )),
             },
@@ -258,6 +277,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for durable in std::mem::take(&mut run.behind) {
             durable.await?;
         }
+        let before = run.facts.clone();
         let mut batch = std::mem::take(&mut run.held_batch);
         for key in self.vanished_strangers(run).await? {
             batch.remove(Table::Stranger, key);
@@ -282,6 +302,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             // A re-link settles nothing: the next run compares everything, as at a first meeting.
             run.facts.full_due = run.relink;
             run.facts.relink = false;
+            run.facts.rewound = false;
         }
         run.facts.full_due |= run.full_next;
         if run.local_position.is_some() {
@@ -299,7 +320,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             run.facts.generation += 1;
         }
         put_facts(&mut batch, &run.facts);
-        self.store.commit(batch).await?;
+        if let Err(error) = self.store.commit(batch).await {
+            // What was not recorded is not reported either.
+            run.facts = before;
+            return Err(error);
+        }
         self.world.checkpoint("C9.state").await?;
         if to_seal {
             self.local.seal(&run.fence, run.facts.generation).await?;

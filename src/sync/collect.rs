@@ -12,6 +12,7 @@ use crate::model::{
 use crate::remote::{Found, LookUp, Remote, RemoteScan, ScanStep};
 use crate::state::{StateStore, Table};
 
+use super::behind::Age;
 use super::memory::{Link, Memory, RANGE, Side, dirty_local, dirty_remote};
 use super::plan::{LocalState, RemoteState, remote_unchanged};
 use super::run::Run;
@@ -49,6 +50,8 @@ pub struct Collected {
     pub bad: Vec<BadRecord>,
     /// Records whose own time is older than what was agreed, and which differ (evidence of a restored backup).
     pub older: u64,
+    /// Contacts that were shown as they were before they were last seen.
+    pub behind: Vec<RemoteId>,
     /// Live rows that a complete scan of the database saw.
     pub live_rows: Option<u64>,
     /// Contacts counted as unchanged.
@@ -168,6 +171,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         }
                         collected.new_remote.clear();
                         collected.bad.clear();
+                        collected.behind.clear();
                         (collected.older, collected.unchanged_remote) = (0, 0);
                     }
                 }
@@ -290,13 +294,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             && !(run.full && (link.drifted || changed_locally))
             && run.rewound.is_none()
             && !run.dirty_remote.contains(&view.id);
-        let overlap = chrono::Duration::from_std(self.rules.overlap).unwrap_or_default();
-        // By more than the overlap: a replica that lags behind is no restored backup.
-        if !unchanged
-            && matches!((view.stamp, link.stamp), (Some(seen), Some(agreed)) if agreed.0 - seen.0 > overlap)
-        {
-            collected.older += 1;
+        let age = if unchanged {
+            Age::Current
+        } else {
+            let known = run.shown.get(&view.id).copied().max(link.stamp);
+            self.age(run, view.stamp, known)
+        };
+        collected.older += u64::from(age == Age::WentBack);
+        // What a replica shows that lags behind is no news; the next run looks again.
+        let is_behind = age == Age::Behind && !view.deleted && !remote_unchanged(&link, &view);
+        if is_behind {
+            collected.behind.push(view.id.clone());
         }
+        let unchanged = unchanged || is_behind;
         if unchanged && !changed_locally {
             collected.unchanged_remote += 1;
             return;

@@ -10,6 +10,7 @@ use crate::state::{Batch, StateStore, Table};
 use super::Engine;
 use super::memory::{Base, ChildBase, Link, Tomb, dirty_local, dirty_remote, put_json, put_link};
 use super::merge::Flow;
+use super::plan::remote_unchanged;
 use super::run::{Action, Pushing, Run, Task};
 use super::view::{LocalView, RemoteView, local_view_beside};
 
@@ -184,7 +185,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             link.row = view.row;
         }
         if let Some(remote) = &task.remote {
-            if remote.stamp != link.stamp {
+            // One that went back is known by the time that it had, until the two agree.
+            let went_back = remote.stamp < link.stamp && !remote_unchanged(&link, remote);
+            if remote.stamp != link.stamp && !went_back {
                 (link.stamp, link.own_stamp) = (remote.stamp, false);
             }
             (link.external, link.email, link.gone, link.drifted) =

@@ -59,6 +59,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     async fn create_window(&mut self, run: &mut Run, tasks: Vec<Task>) -> Result<()> {
         let tasks = self.without_taken(run, tasks).await?;
+        let tasks = self.without_unread(run, tasks).await?;
         let tasks = self.still_as_planned(run, tasks).await?;
         let tasks = self.reserve(run, tasks).await?;
         let (mut sendings, mut held) = (Vec::new(), Vec::new());
@@ -102,6 +103,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 ScanStep::Records(items) => {
                     for item in items {
                         let RemoteItem::Record(record) = item else {
+                            run.unread = true;
                             continue;
                         };
                         if record.deleted {
@@ -427,7 +429,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             &link,
             &local,
             Some(&got),
-            self.circumstances(run, None, super::merge::Newer::Unknown, None),
+            self.circumstances(run, None, None, super::merge::Newer::Unknown, None),
         );
         let mut merged = merged;
         for flow in &mut merged.flows {
@@ -560,7 +562,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
 /// The next run looks at this row again; where it was to have its dead contact made anew, at that contact too, without which the row
 /// would pass for an edit of a contact that is there.
-fn look_again(run: &Run, task: &mut Task) {
+pub(crate) fn look_again(run: &Run, task: &mut Task) {
     if let Some(local) = &task.local {
         task.extra
             .put(Table::Inbox, dirty_local(&local.key), run.mark());

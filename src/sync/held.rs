@@ -3,19 +3,22 @@
 //! Values stand in these records sealed; only [`values_of`](super::values_of) opens them, for `review show` and `quarantine show`.
 
 use crate::local::Local;
-use crate::model::{BadRecord, Result, Vault, World};
+use crate::model::{BadRecord, Error, Result, Vault, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
 use super::memory::{
-    FORMAT, Memory, Quarantined, Review, ReviewKind, Side, Values, dirty_local, dirty_remote,
-    put_json,
+    FORMAT, Intent, Link, Memory, Quarantined, Review, ReviewKind, Side, Values, dirty_local,
+    dirty_remote, put_json, put_link,
 };
 use super::merge::{Flow, Merged};
 use super::push::IGNORED;
 use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::RemoteView;
+
+/// A record that is there, and that can't be decoded: nothing is known of it, and it is written to by nobody.
+pub(crate) const UNREADABLE: &str = "E-LOOKUP";
 
 /// The key of a record without an id begins with this; what follows is a digest of its bytes.
 const NAMELESS: &[u8] = b"x";
@@ -152,6 +155,44 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         [NAMELESS, &self.raw_content(raw).to_be_bytes()].concat()
     }
 
+    /// What a run sent before it was cut off can't be proved, for its contact can't be read.
+    pub(crate) fn hold_unread_intent(
+        &self,
+        run: &mut Run,
+        intent: &Intent,
+        error: &Error,
+        batch: &mut Batch,
+    ) {
+        let key = match &intent.remote {
+            Some(id) => dirty_remote(id),
+            None => dirty_local(&intent.local),
+        };
+        let record = Quarantined {
+            format: FORMAT,
+            side: Side::Remote,
+            local: Some(intent.local.clone()),
+            remote: intent.remote.clone(),
+            code: error.code().into(),
+            reason: error.message().into(),
+            fields: Vec::new(),
+            first_seen: self.world.now(),
+            tries: 1,
+            content: 0,
+            sealed: self.seal(&key, &Values::default()),
+            discarded: false,
+            deleted: false,
+        };
+        run.push.held += 1;
+        self.put_quarantined(run, key, record, batch);
+    }
+
+    /// Whether somebody is there whom nobody could read: who has which External ID and address is not known then.
+    pub(crate) fn has_unread(&self, run: &Run) -> bool {
+        let mut waiting = run.quarantine.values();
+        run.unread
+            || waiting.any(|record| record.code.starts_with("Q-") || record.code == UNREADABLE)
+    }
+
     /// A record that could not be decoded: sealed whole, and counted as held.
     pub(crate) fn hold_bad(&self, run: &mut Run, bad: BadRecord) {
         run.pull.held += 1;
@@ -160,7 +201,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         let content = self.raw_content(&bad.raw);
         let key = match &bad.id {
-            Some(id) => dirty_remote(id),
+            Some(id) => {
+                let key = dirty_remote(id);
+                run.unreadable.insert(key.clone());
+                key
+            }
             None => {
                 let key = self.nameless_key(&bad.raw);
                 run.nameless.insert(key.clone());
@@ -270,7 +315,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let linked = task.link.as_ref().map(|link| &link.remote);
             // A newcomer that could not be read when it was new has no link.
             if let Some(id) = linked.or(task.remote.as_ref().map(|view| &view.id)) {
-                self.release_quarantine(run, &dirty_remote(id), batch);
+                let key = dirty_remote(id);
+                // What was done about the row alone says nothing of a contact that can't be read.
+                if task.remote.is_some() || !run.unreadable.contains(&key) {
+                    self.release_quarantine(run, &key, batch);
+                }
             }
             return;
         };
@@ -316,6 +365,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 &self.stranger(remote),
             );
         }
+        if let (Some(link), Some(remote)) = (&task.link, task.remote.as_ref())
+            && !remote.deleted
+        {
+            // Its keys are its own, whatever becomes of the row: nobody else is sent under them.
+            put_link(
+                batch,
+                &Link {
+                    external: remote.external,
+                    email: remote.email,
+                    ..link.clone()
+                },
+            );
+        }
         if let (Some(link), Action::RestoreLocal) = (&task.link, &task.action) {
             // The row is gone and the edit that keeps its contact alive has not landed: unread, it would pass for a deletion.
             batch.put(Table::Inbox, dirty_remote(&link.remote), run.mark());
@@ -342,9 +404,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             Action::IgnoreDelete(side) => {
                 if let Some(link) = &task.link {
                     if link.gone != Some(side) {
-                        super::memory::put_link(
+                        put_link(
                             batch,
-                            &super::Link {
+                            &Link {
                                 gone: Some(side),
                                 ..link.clone()
                             },

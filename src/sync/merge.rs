@@ -52,6 +52,8 @@ pub struct Circumstances {
     pub rewound: Option<Side>,
     /// A person's decision on what waited in review.
     pub take: Option<Side>,
+    /// The contact shows a change that may be none: it went back in time, or was restored and edited since.
+    pub doubtful: bool,
     /// A conflict of this pair waits for a person: what never agreed is no longer a first meeting, and an emptied or deleted
     /// side is somebody's edit.
     pub waiting: bool,
@@ -207,10 +209,11 @@ pub fn merge_field(rule: FieldRule, sight: Sight, circumstances: Circumstances) 
     }
     match rule.direction {
         Direction::Both => match (local_changed, remote_changed) {
-            (false, false) => Flow::Keep,                  // F1: nobody touched it.
-            _ if equal => Flow::Agree,                     // F2: both came to the same value.
-            (true, false) => Flow::ToRemote,               // F3: edited in the database.
-            (false, true) => Flow::ToLocal,                // F4: edited in the CRM.
+            (false, false) => Flow::Keep,    // F1: nobody touched it.
+            _ if equal => Flow::Agree,       // F2: both came to the same value.
+            (true, false) => Flow::ToRemote, // F3: edited in the database.
+            (_, true) if circumstances.doubtful => ask(circumstances), // F15
+            (false, true) => Flow::ToLocal,  // F4: edited in the CRM.
             (true, true) => conflict(rule, circumstances), // F5 to F8.
         },
         // F9: only the remote may change it; an edit of the row waits until the contact is seen.
@@ -258,6 +261,11 @@ fn conflict(rule: FieldRule, circumstances: Circumstances) -> Flow {
             Flow::Review
         } // F8
     }
+}
+
+/// No policy decides what is perhaps no edit at all.
+fn ask(circumstances: Circumstances) -> Flow {
+    circumstances.take.map_or(Flow::Review, Flow::Settled)
 }
 
 /// Which of two edits is the later one. `remote` and `local` are the records' own times as instants; `remote_ahead` is how far

@@ -6,6 +6,7 @@
 mod announce;
 mod answers;
 mod apply;
+mod behind;
 mod collect;
 mod conclude;
 mod correlate;

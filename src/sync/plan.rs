@@ -167,20 +167,16 @@ fn carry(policies: Policies<'_>, dead: Side, delete: Step, restore: Step) -> Ste
     }
 }
 
-/// Whether the row shows an edit that would flow to the remote. A field that never agreed counts while a conflict is `waiting`
-/// (one that flows one way knows no conflict), and where the row changed at all.
+/// Whether the row shows an edit that would flow to the remote. A value that never agreed counts (an empty one while a conflict is
+/// `waiting`, one that flows one way where the record changed at all): nothing tells it from an edit, and in doubt a record lives.
 pub fn local_edited(rules: &[FieldRule], link: &Link, row: &LocalView, waiting: bool) -> bool {
     rules.iter().enumerate().any(|(field, rule)| {
         rule.pushes()
             && row.values[field].is_ok()
-            && link
-                .bases
-                .get(field)
-                .copied()
-                .flatten()
-                .map_or((waiting && rule.pulls()) || row.row != link.row, |base| {
-                    base.local != row.digests[field]
-                })
+            && link.bases.get(field).copied().flatten().map_or(
+                (rule.pulls() && (waiting || row.value(field).is_some())) || row.row != link.row,
+                |base| base.local != row.digests[field],
+            )
     })
 }
 
@@ -195,7 +191,8 @@ pub fn remote_edited(
         rule.pulls()
             && contact.values[field].is_ok()
             && link.bases.get(field).copied().flatten().map_or(
-                (waiting && rule.pushes()) || contact.stamp != link.stamp,
+                (rule.pushes() && (waiting || contact.value(field).is_some()))
+                    || contact.stamp != link.stamp,
                 |base| base.remote != contact.digests[field],
             )
     })

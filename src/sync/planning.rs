@@ -7,9 +7,12 @@ use crate::model::{DeletePolicy, Direction, RemoteId, RemoteItem, Result, World}
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{StateStore, Table};
 
+use super::behind::Age;
 use super::collect::{Changed, Collected};
-use super::guard::{DELETES_FLOOR, Load, Stop, check_emptied, check_load, check_site};
-use super::memory::{Decision, Link, Memory, RANGE, ReviewKind, Side, Stranger, dirty_remote};
+use super::guard::{DELETES_FLOOR, Load, check_emptied, check_load, check_site};
+use super::memory::{
+    Decision, Link, Memory, RANGE, ReviewKind, Side, Stranger, dirty_local, dirty_remote,
+};
 use super::merge::{Circumstances, Newer, newer};
 use super::newcomers::move_link;
 use super::plan::{LocalState, Policies, RemoteState, Step, children_unchanged, plan_pair};
@@ -19,16 +22,13 @@ use super::run::{Action, Run, Task};
 use super::view::{LocalView, RemoteView};
 use super::{Engine, Halt};
 
-/// So many records older than what was agreed, or one per cent of the links, are a restored backup, not an oddity.
-const REWOUND_FROM: u64 = 3;
-
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     pub(crate) async fn plan(
         &mut self,
         run: &mut Run,
         mut collected: Collected,
     ) -> Result<Vec<Task>, Halt> {
-        self.check_rewound(run, &collected)?;
+        self.check_rewound(run, &collected).await?;
         if let Some(live) = collected.live_rows
             && !run.first_load
         {
@@ -38,6 +38,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if run.full && (!run.first_load || run.live_local > 0) && run.scan_end.is_some() {
             self.find_absences(run, &mut collected).await?;
         }
+        self.look_at_behind(run, &mut collected);
         // Before anything is planned that would wait for them.
         self.release_vanished(run).await?;
         self.watch.progress("planning", 0, None);
@@ -80,36 +81,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             // The next full read tells what became of it.
             task.action = Action::Nothing;
         }
-        Ok(())
-    }
-
-    /// H-63: a side whose records are older than what was agreed was restored from a backup.
-    fn check_rewound(&self, run: &mut Run, collected: &Collected) -> Result<(), Halt> {
-        let newest = run
-            .scan_end
-            .as_ref()
-            .and_then(|end| end.newest)
-            .map(|stamp| stamp.0);
-        let fell_back = run.full
-            && matches!((newest, run.facts.watermark), (Some(newest), Some(watermark)) if newest < watermark);
-        // The newest contact may just have been deleted; a backup also shows contacts as they were before.
-        let fell_back = fell_back && collected.older > 0;
-        let many = collected.older >= REWOUND_FROM.max(run.facts.links / 100);
-        if !fell_back && !many || run.facts.links == 0 || run.relink || run.rewound.is_some() {
-            return Ok(());
-        }
-        if !run.accept.contains(&Guard::Rewound) {
-            let reason = format!(
-                "The CRM is older than what was agreed ({} records went back in time): it was restored from a backup",
-                collected.older
-            );
-            return Err(Stop {
-                guard: Guard::Rewound,
-                reason,
-            }
-            .into());
-        }
-        run.rewound = Some(Side::Remote);
         Ok(())
     }
 
@@ -175,7 +146,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return Ok(());
         }
         // Any contact that the scan has just shown will do.
-        let present = present.or_else(|| collected.new_remote.keys().next().cloned());
+        let present = present
+            .or_else(|| collected.new_remote.keys().next().cloned())
+            .or_else(|| collected.bad.iter().find_map(|bad| bad.id.clone()));
         let control = match present {
             Some(id) => matches!(self.remote.look_up(&LookUp::Id(id)).await?, Found::Item(_)),
             // Everything is gone, and that was accepted: there is nothing left to prove the look-up by.
@@ -196,6 +169,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 .look_up(&LookUp::Id(link.remote.clone()))
                 .await?
             {
+                Found::Nothing if self.is_recent(run, &link) => {
+                    collected.behind.push(link.remote);
+                    run.full_next = true;
+                    continue;
+                }
                 Found::Nothing => RemoteState::Dead,
                 Found::Item(item) => match *item {
                     RemoteItem::Record(record) if record.deleted => RemoteState::Dead,
@@ -256,13 +234,27 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         &self,
         run: &Run,
         link: Option<&Link>,
+        remote: Option<&RemoteView>,
         newer: Newer,
         take: Option<Side>,
     ) -> Circumstances {
+        let times = remote
+            .map(|view| view.stamp)
+            .zip(link.map(|link| link.stamp));
+        let is_asked = link
+            .is_some_and(|link| self.waits(run, &dirty_remote(&link.remote), ReviewKind::Conflict));
+        let (rewound, doubtful) = match (run.rewound, times) {
+            (Some(Side::Remote), Some(_)) if is_asked => (None, true),
+            // Restored, and edited since: nothing tells one from the other.
+            (Some(Side::Remote), Some((seen, agreed))) if seen > agreed => (None, true),
+            (None, Some((seen, agreed))) => (None, self.age(run, seen, agreed) == Age::WentBack),
+            (rewound, _) => (rewound, false),
+        };
         Circumstances {
             newer,
             full: run.full,
-            rewound: run.rewound,
+            rewound,
+            doubtful,
             take,
             waiting: self.conflict_waits(run, link),
         }
@@ -311,14 +303,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
             _ => Newer::Unknown,
         };
-        let action = match plan_pair(
-            &link,
-            &remote,
-            &local,
-            self.policies(run, self.circumstances(run, Some(&link), newer, take)),
-        ) {
+        let shown = match &remote {
+            RemoteState::Seen(contact) => Some(contact),
+            _ => None,
+        };
+        let circumstances = self.circumstances(run, Some(&link), shown, newer, take);
+        let policies = self.policies(run, circumstances);
+        let action = match plan_pair(&link, &remote, &local, policies) {
             Step::Nothing => Action::Nothing,
             Step::Settle(merged) => Action::Settle(merged),
+            // Whoever is missing beside records that went back in time may be younger than a backup.
+            Step::DeleteLocal if take.is_none() && self.may_be_younger(run, &link) => {
+                Action::HoldDelete(Side::Remote)
+            }
             Step::DeleteLocal => Action::DeleteLocal,
             Step::DeleteRemote => Action::DeleteRemote,
             Step::HoldDelete(side) => Action::HoldDelete(side),
@@ -343,6 +340,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let mut task = Task::linked(link, remote, local, action);
         (task.from_remote, task.from_local, task.take) = (from_remote, from_local, take);
+        if run.relink
+            && let Some(local) = &task.local
+        {
+            // A re-link that a kill cut off had linked the two: what either shows since then is for the run after it.
+            for key in [
+                dirty_local(&local.key),
+                dirty_remote(&task.standing().expect("a link").remote),
+            ] {
+                task.extra.put(Table::Inbox, key, run.mark());
+            }
+        }
         if self.left_alone(run, &task) {
             task.action = Action::Nothing;
         }
@@ -366,7 +374,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     link,
                     local,
                     Some(remote),
-                    self.circumstances(run, Some(link), newer, take),
+                    self.circumstances(run, Some(link), Some(remote), newer, take),
                 );
                 task.action = if run.relink {
                     without_writes(Action::Settle(merged))

@@ -5,11 +5,14 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::local::Local;
-use crate::model::{Digest, RemoteId, RemoteItem, RemoteRecord, Result, World};
+use crate::model::{Digest, RemoteId, RemoteItem, RemoteRecord, Result, Stamp, World};
 use crate::remote::{Address, Found, LookUp, Outgoing, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
+use super::behind::Age;
+use super::create::look_again;
+use super::held::UNREADABLE;
 use super::memory::{Base, FORMAT, Intent, IntentKind, Link, dirty_local, dirty_remote, put_link};
 use super::merge::{Flow, Merged, merge};
 use super::resolve::{Landing, alike, landing};
@@ -32,6 +35,8 @@ enum Fresh {
     /// Another contact answers to its External ID.
     Taken,
     Unreadable,
+    /// It is as it was before this bridge last saw it.
+    Old(Age),
 }
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
@@ -90,9 +95,20 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     });
                     self.hold_push(run, task).await?;
                 }
+                Fresh::Old(age) => {
+                    look_again(run, &mut task);
+                    if age == Age::WentBack {
+                        task.holds.push(Hold {
+                            code: "E-CONTACT-OLDER",
+                            reason: "The contact stands as it did long before it was last seen, as after a restored backup; `contactbridge reseed` makes the next run compare everything".into(),
+                            fields: Vec::new(),
+                        });
+                    }
+                    self.hold_push(run, task).await?;
+                }
                 Fresh::Unreadable => {
                     task.holds.push(Hold {
-                        code: "E-LOOKUP",
+                        code: UNREADABLE,
                         reason: "The contact was found but can't be read".into(),
                         fields: Vec::new(),
                     });
@@ -125,18 +141,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// One look-up each, several in flight.
     async fn look_afresh(&self, run: &Run, tasks: &[Task]) -> Result<Vec<Fresh>> {
         use futures::{StreamExt, TryStreamExt, stream};
-        let questions: Vec<Option<(LookUp, Link)>> = tasks
+        let questions: Vec<Option<(LookUp, Link, Option<Stamp>)>> = tasks
             .iter()
             .map(|task| {
-                task.link
-                    .clone()
-                    .map(|link| (self.question(run, task, &link), link))
+                let link = task.link.clone()?;
+                let shown = task.remote.as_ref().and_then(|view| view.stamp);
+                Some((self.question(run, task, &link), link, shown))
             })
             .collect();
+        let engine = self;
         let remote = self.remote;
         stream::iter(questions)
             .map(|question| async move {
-                let Some((question, link)) = question else {
+                let Some((question, link, shown)) = question else {
                     return Ok(Fresh::Gone);
                 };
                 let by_external = matches!(question, LookUp::External(_));
@@ -153,13 +170,46 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 Ok(match found {
                     RemoteItem::Record(record) if record.id != link.remote => Fresh::Taken,
                     RemoteItem::Record(record) if record.deleted => Fresh::Gone,
-                    RemoteItem::Record(record) => Fresh::Record(record),
+                    RemoteItem::Record(record) => {
+                        let known = shown.max(link.stamp);
+                        match engine.age(run, record.stamp, known) {
+                            Age::Current => Fresh::Record(record),
+                            age => Fresh::Old(age),
+                        }
+                    }
                     RemoteItem::Bad(_) => Fresh::Unreadable,
                 })
             })
             .buffered(self.rules.prefetch.max(1))
             .try_collect()
             .await
+    }
+
+    /// What a restored contact shows and could not be overwritten yet is no edit: its own value counts as agreed, the row's as one
+    /// that is still to be sent.
+    fn keep_restored_back(
+        &self,
+        run: &Run,
+        task: &Task,
+        link: &mut Link,
+        local: &LocalView,
+        got: &RemoteView,
+    ) {
+        let Action::Settle(planned) = &task.action else {
+            return;
+        };
+        for (field, rule) in run.fields.iter().enumerate() {
+            let differs = got.values[field].is_ok() && got.digests[field] != local.digests[field];
+            if let Some(base) = &mut link.bases[field]
+                && planned.flows[field] == Flow::ToRemote
+                && rule.pushes()
+                && rule.pulls()
+                && differs
+                && base.remote != got.digests[field]
+            {
+                (base.local, base.remote) = (UNSENT, got.digests[field]);
+            }
+        }
     }
 
     /// The e-mail addresses among these contacts that another known contact has too: they address nobody.
@@ -239,7 +289,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             link,
             &local,
             Some(&contact),
-            self.circumstances(run, Some(link), newer, task.take),
+            self.circumstances(run, Some(link), Some(&contact), newer, task.take),
         );
         let mut document = record.document;
         let identity = &run.identity;
@@ -422,7 +472,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             &link,
             &local,
             Some(&got),
-            self.circumstances(run, Some(&link), newer, task.take),
+            self.circumstances(run, Some(&link), None, newer, task.take),
         );
         for (field, sent) in intent.sent.iter().enumerate() {
             // What did not land, and what can't be told, is planned anew by the next run.
@@ -442,6 +492,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .collect();
         for field in held {
             merged.flows[field] = Flow::Keep;
+        }
+        if run.rewound == Some(super::Side::Remote) {
+            self.keep_restored_back(run, &task, &mut link, &local, &got);
         }
         if merged.to_remote().next().is_some() {
             // Edited in the CRM while the push was on its way, and the row's value wins: the next run sends it.

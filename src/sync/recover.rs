@@ -10,6 +10,7 @@ use crate::remote::{Found, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
+use super::held::UNREADABLE;
 use super::memory::{Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link};
 use super::push::{UNSENT, credit, equal_then};
 use super::run::Run;
@@ -28,24 +29,39 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 continue;
             }
             let mut batch = Batch::new();
-            let mut is_over = true;
-            match intent.kind {
-                IntentKind::Update => self.recover_update(run, &key, &intent, &mut batch).await?,
-                IntentKind::Create => {
-                    is_over = self.recover_create(run, &key, &intent, &mut batch).await?
+            match self.recover_one(run, &key, &intent, &mut batch).await {
+                Ok(true) => batch.remove(Table::Intent, key),
+                Ok(false) => {
+                    run.unfound.insert(key, intent);
                 }
-                IntentKind::Delete => self.recover_delete(run, &intent, &mut batch).await?,
-                IntentKind::Row => {}
-            }
-            if is_over {
-                batch.remove(Table::Intent, key);
-            } else {
-                run.unfound.insert(key, intent);
+                // The intent stays, and nothing else waits for this contact (I8).
+                Err(error) if error.code() == UNREADABLE => {
+                    batch = Batch::new();
+                    self.hold_unread_intent(run, &intent, &error, &mut batch);
+                }
+                Err(error) => return Err(error),
             }
             self.store.commit(batch).await?;
             self.world.checkpoint("recovered").await?;
         }
         self.recover_rows(run, rows).await
+    }
+
+    /// True when the intent is over.
+    async fn recover_one(
+        &mut self,
+        run: &mut Run,
+        key: &[u8],
+        intent: &Intent,
+        batch: &mut Batch,
+    ) -> Result<bool> {
+        match intent.kind {
+            IntentKind::Update => self.recover_update(run, key, intent, batch).await?,
+            IntentKind::Create => return self.recover_create(run, key, intent, batch).await,
+            IntentKind::Delete => self.recover_delete(run, intent, batch).await?,
+            IntentKind::Row => {}
+        }
+        Ok(true)
     }
 
     async fn recover_update(
@@ -72,6 +88,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let Some(mut got) = got else {
             return Ok(());
         };
+        run.shown.extend(got.stamp.map(|stamp| (id.clone(), stamp)));
         if intent.mapping != run.facts.mapping {
             return Ok(());
         }
@@ -299,8 +316,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 RemoteItem::Record(record) if record.deleted => Ok(None),
                 RemoteItem::Record(record) => Ok(Some(self.view(run, &record))),
                 RemoteItem::Bad(_) => Err(Error::unreachable(
-                    "E-LOOKUP",
-                    "A contact that was written is found but can't be read; run again later",
+                    UNREADABLE,
+                    "A contact that was written is found but can't be read; it is looked at again by each run",
                 )),
             },
             Found::Nothing => Ok(None),

@@ -234,6 +234,14 @@ pub struct Run {
     pub known_until: Option<Stamp>,
     /// Keys of quarantined records without an id that this run was shown.
     pub nameless: HashSet<Vec<u8>>,
+    /// Some contacts stand as they did before they were last seen.
+    pub went_back: bool,
+    /// The times of contacts whose push was proved before the scan: what a lagging replica shows may be older.
+    pub shown: HashMap<RemoteId, Stamp>,
+    /// Keys of the contacts that this run was shown and that can't be read.
+    pub unreadable: HashSet<Vec<u8>>,
+    /// What changed since the scan could not be read as a whole.
+    pub unread: bool,
     /// Rows that a killed run announced, of contacts that are not linked yet.
     pub announced: HashMap<RemoteId, Intent>,
     /// Whose rows these are, where the database has recorded that the announced write was made.
@@ -336,6 +344,10 @@ impl Run {
             externals: SeenDigests::default(),
             known_until: None,
             nameless: HashSet::new(),
+            went_back: false,
+            shown: HashMap::new(),
+            unreadable: HashSet::new(),
+            unread: false,
             announced: HashMap::new(),
             announced_rows: HashMap::new(),
             began_with_links: false,

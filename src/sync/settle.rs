@@ -360,7 +360,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     &link,
                     &view,
                     Some(remote),
-                    self.circumstances(run, Some(&link), super::merge::Newer::Unknown, None),
+                    self.circumstances(run, Some(&link), None, super::merge::Newer::Unknown, None),
                 );
                 task.action = Action::Settle(merged);
                 task.link = Some(link);
@@ -435,7 +435,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             &link,
                             &view,
                             task.remote.as_ref(),
-                            self.circumstances(run, Some(&link), newer, task.take),
+                            self.circumstances(
+                                run,
+                                Some(&link),
+                                task.remote.as_ref(),
+                                newer,
+                                task.take,
+                            ),
                         );
                         // What the row shows anew and should be sent waits for the next run.
                         if merged.to_remote().next().is_some() {

@@ -27,6 +27,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let meta = self.local.meta().await?;
         self.compare_generations(run, is_new, meta.as_ref())?;
         self.note_mapping(run);
+        if run.facts.rewound {
+            run.rewound = run.rewound.or(Some(Side::Remote));
+        }
 
         let (site, database) = (
             self.vault.digest("site", self.site.as_bytes()).0,

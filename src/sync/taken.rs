@@ -5,12 +5,14 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::local::Local;
-use crate::model::{Digest, RemoteId, Result, World};
-use crate::remote::Remote;
+use crate::model::{Digest, RemoteId, RemoteItem, Result, World};
+use crate::remote::{Found, LookUp, Remote};
 use crate::state::{StateStore, Table};
 
+use super::create::look_again;
+use super::held::UNREADABLE;
 use super::memory::{Link, Memory, RANGE, Side, Stranger, dirty_local, dirty_remote};
-use super::run::{Action, Run, Task};
+use super::run::{Action, Hold, Run, Task};
 use super::{Decision, Engine};
 
 /// Why a row waits whose contact is gone.
@@ -102,6 +104,77 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.action = Action::Hold("E-EMAIL-TAKEN", TAKEN.to_owned(), others);
         }
         Ok(())
+    }
+
+    /// Whoever can't be read may have the keys of a new row. While there is such a contact each row is looked for under its own keys,
+    /// and waits where somebody answers to them.
+    pub(crate) async fn without_unread(
+        &mut self,
+        run: &mut Run,
+        tasks: Vec<Task>,
+    ) -> Result<Vec<Task>> {
+        use futures::{StreamExt, TryStreamExt, stream};
+        if !self.has_unread(run) {
+            return Ok(tasks);
+        }
+        let questions: Vec<(usize, LookUp)> = tasks
+            .iter()
+            .enumerate()
+            .flat_map(|(at, task)| self.questions_of_new(run, task).map(move |by| (at, by)))
+            .collect();
+        let remote = self.remote;
+        let answers: Vec<(usize, Found)> = stream::iter(questions)
+            .map(|(at, by)| async move { remote.look_up(&by).await.map(|found| (at, found)) })
+            .buffered(self.rules.prefetch.max(1))
+            .try_collect()
+            .await?;
+        let mut met: HashMap<usize, RemoteItem> = HashMap::new();
+        for (at, found) in answers {
+            if let Found::Item(item) = found
+                && !matches!(&*item, RemoteItem::Record(record) if record.deleted)
+            {
+                met.insert(at, *item);
+            }
+        }
+        let mut free = Vec::with_capacity(tasks.len());
+        for (at, mut task) in tasks.into_iter().enumerate() {
+            let own = task.link.as_ref().map(|link| &link.remote);
+            match met.remove(&at) {
+                None => free.push(task),
+                Some(RemoteItem::Record(record)) if Some(&record.id) == own => free.push(task),
+                Some(item) => {
+                    look_again(run, &mut task);
+                    if let RemoteItem::Record(record) = item {
+                        let id = dirty_remote(&record.id);
+                        task.extra.put(Table::Inbox, id, run.mark());
+                    } else {
+                        task.holds.push(Hold {
+                            code: UNREADABLE,
+                            reason: "A contact with its External ID or e-mail address is there, but can't be read".into(),
+                            fields: Vec::new(),
+                        });
+                    }
+                    self.hold_push(run, task).await?;
+                }
+            }
+        }
+        Ok(free)
+    }
+
+    /// The look-ups under which a row that is to become a contact would be found.
+    fn questions_of_new(
+        &self,
+        run: &Run,
+        task: &Task,
+    ) -> impl Iterator<Item = LookUp> + use<R, L, S, W> {
+        let text = |field: Option<usize>| {
+            let local = task.local.as_ref()?;
+            let field = field.filter(|&field| run.fields[field].pushes())?;
+            local.value(field).map(str::to_owned)
+        };
+        let external = text(run.identity.external_field).map(LookUp::External);
+        let email = text(run.identity.email_field).map(LookUp::Email);
+        external.into_iter().chain(email)
     }
 
     /// Which of these keys a known contact has other than the one that they are asked for, and who that is: one pass over links and

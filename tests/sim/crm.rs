@@ -66,10 +66,14 @@ pub struct Crm {
     pub requests: u64,
     /// UpdateInserts and deletions that the bridge sent.
     pub writes: u64,
+    /// What the bridge has written since it read the list.
+    pub just_written: BTreeSet<i64>,
     pub created: u64,
     pub answered: bool,
     /// What the last list showed.
     pub listed: BTreeMap<i64, RemoteRecord>,
+    /// Contacts that can't be decoded, whoever asks.
+    pub poisoned: BTreeSet<i64>,
     /// Who a contact was that is there no more.
     pub graves: BTreeMap<String, String>,
     /// Contacts that are gone, as they were, and until when a list may still show them.
@@ -94,9 +98,11 @@ impl Crm {
             late: Vec::new(),
             requests: 0,
             writes: 0,
+            just_written: BTreeSet::new(),
             created: 0,
             answered: false,
             listed: BTreeMap::new(),
+            poisoned: BTreeSet::new(),
             graves: BTreeMap::new(),
             ghosts: Vec::new(),
             believed: Vec::new(),
@@ -158,6 +164,11 @@ impl Universe {
                 self.delete_contact(id);
             }
         }
+    }
+
+    fn item(&mut self, id: i64) -> Option<RemoteItem> {
+        let bad = self.unreadable(id);
+        bad.or_else(|| self.document(id).map(RemoteItem::Record))
     }
 
     fn document(&mut self, id: i64) -> Option<RemoteRecord> {
@@ -303,10 +314,24 @@ impl Universe {
             .collect();
         let ahead = chrono::Duration::days(if self.settings.uncapped { 400 } else { 0 });
         let server_time = Some(Stamp(self.crm_now() + ahead));
+        // Before it sends new contacts the bridge asks for what changed, and looks at the keys alone; afterwards, at what it sent.
+        let is_probe = (self.settings.rare.lag > 0 || self.settings.rare.lies > 0)
+            && since.is_some_and(|since| self.crm_now() - since.0 < chrono::Duration::seconds(60));
+        if !is_probe {
+            self.crm.just_written.clear();
+        }
         let mut records = Vec::new();
+        let mut bad: BTreeMap<usize, RemoteItem> = BTreeMap::new();
         for id in ids {
             let ghost = ghosts.iter().find(|ghost| ghost.id == id);
-            records.extend(ghost.map(record_of).or_else(|| self.document(id)));
+            if let Some(item) = self.unreadable(id) {
+                bad.insert(records.len(), item);
+                records.extend(self.crm.people.get(&id).map(record_of));
+            } else if is_probe && !self.crm.just_written.contains(&id) {
+                records.extend(self.crm.people.get(&id).map(record_of));
+            } else {
+                records.extend(ghost.map(record_of).or_else(|| self.document(id)));
+            }
         }
         if self.settings.seamless {
             // Rows that this page shares with the one before, as that one showed them.
@@ -326,7 +351,11 @@ impl Universe {
                 .filter_map(|record| Some((record.id.0.parse().ok()?, record.clone())))
                 .collect();
         }
-        let items = records.into_iter().map(RemoteItem::Record).collect();
+        let items = records.into_iter().enumerate().map(|(at, record)| {
+            let bad = bad.remove(&at);
+            bad.unwrap_or(RemoteItem::Record(record))
+        });
+        let items = items.collect();
         ListPage {
             items,
             more,
@@ -422,6 +451,7 @@ impl Universe {
             }
         }
         person.stamp = stamp;
+        self.crm.just_written.insert(id);
         person.newborn |= before.is_none();
         // An update names whom it is meant for, which the service does not heed.
         let meant: Option<i64> = document.text("entityId").and_then(|id| id.parse().ok());
@@ -433,6 +463,12 @@ impl Universe {
             self.fault("second contact made");
             self.say(|| format!("      ECHO: meant for contact {meant}, which had lost its address, the push made contact {id}"));
             self.log.echoes.insert(id);
+            if settings.rare.lag > 0 {
+                // To a replica that lags the address is where it was, and nothing looks like an echo.
+                self.log
+                    .risen
+                    .insert(document.text("lastName").unwrap_or_default().to_owned());
+            }
         } else {
             // A row that is sent anew takes over whoever stands at its address.
             self.log.echoes.remove(&id);
@@ -509,7 +545,11 @@ impl Universe {
         let came = before.unseen.contains("emailAddress") || before.unseen.contains("externalId");
         // The contact that was meant was deleted between look-up and push, so that the address alone was left.
         let meant = (Side::Remote, anchor.to_owned());
-        let was_taken = self.log.risen.contains(&other);
+        // Whoever has the External ID after a merge is whom a row of that number means.
+        let was_taken = self.log.risen.contains(&other)
+            || [other.as_str(), anchor]
+                .iter()
+                .any(|who| self.log.merged.contains(*who));
         if came || was_taken || self.crm.late_now || self.log.deleted_unseen.contains(&meant) {
             self.fault("push taken over");
             self.log.risen.extend([other, anchor.to_owned()]);
@@ -586,17 +626,19 @@ fn shaped(settings: &Settings, path: &str, text: &str) -> String {
 pub struct SimCalls(pub Shared);
 
 impl SimCalls {
-    async fn fails(&self, what: &'static str) -> bool {
+    /// Why a read fails, where it does.
+    async fn fails(&self, what: &'static str) -> Option<Error> {
         turn(&self.0, what).await;
         let mut universe = self.0.borrow_mut();
         universe.crm.requests += 1;
         let share = universe.settings.read_fails;
         if universe.faulty && universe.chance.permille(share) {
             universe.fault("read failed");
-            return true;
+            return Some(timed_out());
         }
-        universe.crm.answered = true;
-        false
+        let garbled = universe.garbled();
+        universe.crm.answered |= garbled.is_none();
+        garbled
     }
 
     /// Whether a write reaches the service, is carried out now, and is answered.
@@ -635,8 +677,8 @@ fn timed_out() -> Error {
 
 impl Calls for SimCalls {
     async fn list(&self, since: Option<Stamp>, record_start: u32) -> Result<ListPage> {
-        if self.fails("list").await {
-            return Err(timed_out());
+        if let Some(error) = self.fails("list").await {
+            return Err(error);
         }
         let mut universe = self.0.borrow_mut();
         let believed = universe.believed(None);
@@ -647,12 +689,17 @@ impl Calls for SimCalls {
                 server_time: Some(Stamp(universe.crm_now())),
             });
         }
-        universe
-            .log
-            .deleted_unseen
-            .retain(|(side, _)| *side != Side::Remote);
-        let page = universe.page(since, record_start as usize);
+        let present = universe.fall_behind();
+        if present.is_none() {
+            universe
+                .log
+                .deleted_unseen
+                .retain(|(side, _)| *side != Side::Remote);
+        }
+        let mut page = universe.page(since, record_start as usize);
+        universe.lies(&mut page);
         universe.note_listed(&page);
+        universe.catch_up(present);
         universe.say(|| {
             let since = since.map_or("the beginning".to_owned(), |since| since.0.to_string());
             format!(
@@ -665,13 +712,14 @@ impl Calls for SimCalls {
     }
 
     async fn look_up(&self, by: &LookUp) -> Result<Found> {
-        if self.fails("look-up").await {
-            return Err(timed_out());
+        if let Some(error) = self.fails("look-up").await {
+            return Err(error);
         }
         let mut universe = self.0.borrow_mut();
         if let Some(record) = universe.believed(Some(by)).pop() {
             return Ok(Found::Item(Box::new(RemoteItem::Record(record))));
         }
+        let present = universe.fall_behind();
         let id = match by {
             LookUp::Id(id) => {
                 id.0.parse()
@@ -691,10 +739,13 @@ impl Calls for SimCalls {
         if let (true, Some(record), LookUp::Id(_) | LookUp::External(_)) =
             (universe.settings.stale, remembered, by)
         {
+            universe.catch_up(present);
             return Ok(Found::Item(Box::new(RemoteItem::Record(record))));
         }
-        Ok(match id.and_then(|id| universe.document(id)) {
-            Some(record) => Found::Item(Box::new(RemoteItem::Record(record))),
+        let item = id.and_then(|id| universe.item(id));
+        universe.catch_up(present);
+        Ok(match item {
+            Some(item) => Found::Item(Box::new(item)),
             None => Found::Nothing,
         })
     }

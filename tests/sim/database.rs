@@ -308,6 +308,7 @@ impl SimLocal {
         let former = before.map(|row| shown(&row.cells[universe.database.column("last_name")]));
         if let Some(former) = former.filter(|former| !former.is_empty() && *former != anchor)
             && !universe.log.risen.contains(&anchor)
+            && !universe.log.merged.contains(&anchor)
             && universe.log.settings.is_some()
         {
             let line = format!("I2 the row of {former} became that of {anchor}");

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 66] = [
+const FOUND: [(Play, u64, &str); 68] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -321,6 +321,16 @@ const FOUND: [(Play, u64, &str); 66] = [
         Play::Kin,
         11431,
         "a contact that was known to be gone, and waited for a person, kept its address from others",
+    ),
+    (
+        Play::Rare,
+        2786,
+        "a contact restored and edited since was overwritten once its question had been asked",
+    ),
+    (
+        Play::Rare,
+        4350,
+        "the same after a kill in the run that carried a backup back",
     ),
 ];
 

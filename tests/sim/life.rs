@@ -9,8 +9,8 @@ use contactbridge::mapping::Mapping;
 use contactbridge::model::{DeletePolicy, LocalKey, Vault};
 use contactbridge::remote::contactlist::{ContactList, ScanLimits, vocabulary};
 use contactbridge::sync::{
-    BridgeReport, Engine, Finished, Guard, Outcome, ReviewKind, Rules, RunOptions, quarantine,
-    reviews, values_of,
+    BridgeReport, Engine, Finished, Guard, Outcome, ReviewKind, Rules, RunOptions, begin_relink,
+    quarantine, reviews, values_of,
 };
 
 use crate::chance::Chance;
@@ -65,9 +65,64 @@ impl Life {
                 {
                     options.accept.insert(guard);
                 }
-                _ => return Some(finished),
+                // Somebody put a backup back, and knows it.
+                Some(guard @ Guard::Rewound)
+                    if self.shared.borrow().log.restored && !options.accept.contains(&guard) =>
+                {
+                    let mut universe = self.shared.borrow_mut();
+                    universe.fault("guard rewound");
+                    // Who is missing then was made after the backup, as far as anybody can tell.
+                    universe.log.deletions.clear();
+                    universe.log.rewinding = true;
+                    drop(universe);
+                    options.accept.insert(guard);
+                    self.watermark = None;
+                }
+                _ => match &finished.error {
+                    Some(error) if self.is_for_relink(error.code()) => self.relink()?,
+                    _ => return Some(finished),
+                },
             }
         }
+    }
+
+    /// Whether the state is not the one that the database knows, in a world in which that happens.
+    fn is_for_relink(&self, code: &str) -> bool {
+        let rare = &self.shared.borrow().settings.rare;
+        let may_be_old = rare.state_restored > 0;
+        match code {
+            "E-STATE-OLD" => may_be_old,
+            "E-STATE-FOREIGN" => may_be_old || rare.state_lost > 0,
+            "E-STATE-LOST" => rare.state_lost > 0 || rare.state_restored > 0,
+            _ => false,
+        }
+    }
+
+    /// `reseed --relink`; `None` when it was killed.
+    fn relink(&mut self) -> Option<()> {
+        {
+            let mut universe = self.shared.borrow_mut();
+            universe.fault("state linked anew");
+            universe.log.forget_meetings();
+        }
+        self.watermark = None;
+        let mut local = SimLocal {
+            shared: Rc::clone(&self.shared),
+            vault: self.vault.clone(),
+        };
+        let store = SimStore(Rc::clone(&self.shared));
+        let world = SimWorld(Rc::clone(&self.shared));
+        let work = begin_relink(&store, &mut local, &world);
+        let ended = drive(&self.shared, work)?;
+        self.shared.borrow_mut().make_room();
+        if let Err(error) = ended
+            && error.code() != "E-DISK"
+        {
+            let line = format!("a state could not be linked anew: {error}");
+            self.shared.borrow_mut().log.broken.push(line);
+            return None;
+        }
+        Some(())
     }
 
     /// One run as a process of its own; `None` when it was killed.
@@ -100,6 +155,10 @@ impl Life {
             database: "sqlite:customers.db",
             watch: &(),
         };
+        let is_older = std::mem::take(&mut self.shared.borrow_mut().log.state_is_older);
+        if is_older || self.shared.borrow().log.rewinding {
+            self.watermark = None;
+        }
         let began = self.shared.borrow().log.now();
         crate::said::listen();
         let finished = drive(&self.shared, engine.run(options));
@@ -107,6 +166,13 @@ impl Life {
         let said = crate::said::check(finished.as_ref(), 100 + universe.log.edits);
         universe.log.broken.extend(said);
         self.longest_run = self.longest_run.max(universe.points);
+        let failed = universe.make_room();
+        if let (true, Some(finished)) = (failed, &finished)
+            && finished.error.is_none()
+        {
+            let line = "a run whose commit failed ended well".to_owned();
+            universe.log.broken.push(line);
+        }
         universe.check_doubles();
         universe.check_secrecy();
         universe.say_what_is_kept();
@@ -266,6 +332,10 @@ impl Life {
                     // Given up as a pair, until one of the two changes: also what a full read would carry over besides.
                     fields.clear();
                 }
+                if fields.is_empty() {
+                    // Every field waits.
+                    fields.extend(FIELDS.iter().map(|(field, _)| (*field).to_owned()));
+                }
                 if let Some(remote) = record.remote {
                     waiting
                         .remote
@@ -361,6 +431,14 @@ pub enum Play {
     Narrow,
     /// People share addresses and take deletions back ([`Settings::kin`]).
     Kin,
+    /// Merges, backups, lies, replicas, clocks that change, a full disk ([`Settings::rare`]).
+    Rare,
+}
+
+impl Play {
+    fn is_faulty(self) -> bool {
+        !matches!(self, Self::Calm | Self::Busy)
+    }
 }
 
 /// What a seed came to.
@@ -401,6 +479,7 @@ pub fn play(seed: u64, how: Play, death: Option<Death>) -> Played {
         Play::Foul => Settings::foul(&mut chance),
         Play::Narrow => Settings::narrow(&mut chance),
         Play::Kin => Settings::kin(&mut chance),
+        Play::Rare => Settings::rare(&mut chance),
     };
     play_in(seed, settings, how, death, |_| {})
 }
@@ -449,16 +528,15 @@ pub fn play_in(
                     universe.pass_time(Duration::from_millis(pause));
                 }
             }
+            universe.time_passes_over_backups();
             universe.busy = match how {
                 Play::Calm => 0,
                 _ => [0, 10, 40, 150][universe.chance.below(4) as usize],
             };
-            universe.faulty = matches!(how, Play::Foul | Play::Narrow | Play::Kin);
+            universe.faulty = how.is_faulty();
             universe.death = match (how, death) {
                 (_, Some(death)) => death,
-                (Play::Foul | Play::Narrow | Play::Kin, None) if universe.chance.coin() => {
-                    Death::Random(200)
-                }
+                (how, None) if how.is_faulty() && universe.chance.coin() => Death::Random(200),
                 _ => Death::Never,
             };
         }
@@ -481,6 +559,7 @@ pub fn finish(mut life: Life) -> Played {
     {
         let mut universe = life.shared.borrow_mut();
         (universe.busy, universe.faulty, universe.death) = (0, false, Death::Never);
+        universe.past.full_at = None;
         universe.say(|| "ALL IS QUIET".into());
     }
     let mut runs_until_quiet = 0;
@@ -492,7 +571,9 @@ pub fn finish(mut life: Life) -> Played {
         if life.writes() != before {
             runs_until_quiet = turn;
             // The contract says the second; a pair that has just met and whose value the service cuts takes three (Foul 267, 459).
-            if turn > 2 {
+            // Who waited for a contact that a merge took away is settled after that one.
+            let slowly = life.shared.borrow().settings.rare.settles_slowly();
+            if turn > 2 + u64::from(slowly) {
                 life.shared
                     .borrow_mut()
                     .log
@@ -501,6 +582,11 @@ pub fn finish(mut life: Life) -> Played {
             }
         }
         life.wait(Duration::from_secs(900));
+    }
+    if life.shared.borrow().settings.rare.settles_slowly() {
+        // Who waits because of a contact that took the place of another, or went back in time, may be settled by the next full read.
+        life.wait(Duration::from_secs(26 * 3600));
+        life.good_run();
     }
     // Quiescence, also of a full read.
     for wait in [900, 26 * 3600] {
@@ -530,6 +616,7 @@ pub fn finish(mut life: Life) -> Played {
             universe.log.broken.push(line);
         }
         universe.check_questions(&waiting);
+        universe.say(|| format!("what waits: {:?}", waiting.codes));
         match universe.settings.source() {
             Some(source) => universe.check_one_way(source, &waiting),
             None => universe.check_convergence(&waiting),

@@ -19,6 +19,7 @@ mod oracle;
 mod people;
 mod post;
 mod queue;
+mod rare;
 mod said;
 mod settings;
 mod store;
@@ -126,7 +127,7 @@ fn play_all(how: Play, usual: u64) {
         format!("{how:?}").to_lowercase(),
         failures
             .iter()
-            .take(12)
+            .take(number("SIM_SHOW").unwrap_or(12) as usize)
             .cloned()
             .collect::<Vec<_>>()
             .join("\n")
@@ -244,6 +245,11 @@ fn foul_worlds_converge() {
 #[test]
 fn kin_worlds_converge() {
     play_all(Play::Kin, 600);
+}
+
+#[test]
+fn rare_worlds_converge() {
+    play_all(Play::Rare, 600);
 }
 
 #[test]

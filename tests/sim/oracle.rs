@@ -100,6 +100,20 @@ pub struct Log {
     pub listed: BTreeMap<String, u64>,
     /// People who were deleted while the last push to their contact was not proved: its run had not ended well.
     pub unproved: BTreeSet<String>,
+    /// A backup of a side was put back.
+    pub restored: bool,
+    /// A backup was accepted, and not everything is carried back yet: who is missing now counts as younger than it.
+    pub rewinding: bool,
+    /// Another state was put in the place of the one that the last run left.
+    pub state_is_older: bool,
+    /// The state was made anew: which child rows are the bridge's own is not known any more.
+    pub relinked: bool,
+    /// People who were gone, or back, with a backup: nothing tells the bridge whether that was meant.
+    pub rewound: BTreeSet<String>,
+    /// What the other side alone shows of records that a backup set back.
+    pub rescued: BTreeMap<(Side, String), Vec<(&'static str, String)>>,
+    /// People whose contact was merged with one that was not linked yet, or became another: one may take over the row of the other.
+    pub merged: BTreeSet<String>,
     pub run: u64,
     /// Edits that the bridge overwrote, and that must be kept somewhere.
     pub overwritten: Vec<(String, &'static str, String, Side)>,
@@ -112,6 +126,7 @@ pub struct Log {
 impl Log {
     pub fn edited(&mut self, side: Side, anchor: &str, field: &'static str, value: &str) {
         self.clock += 1;
+        self.edited_after_a_backup(side, anchor);
         self.edits += 1;
         self.anchors.insert(anchor.to_owned());
         let place = (side, anchor.to_owned(), field);
@@ -150,6 +165,62 @@ impl Log {
         self.heads.remove(&(side, anchor.to_owned(), field));
     }
 
+    /// A backup changed what a side shows (`None`: nothing), without anybody having entered it. What the other side shows, and this
+    /// one does not any more, may be the only one left.
+    pub fn set_back(
+        &mut self,
+        side: Side,
+        anchor: &str,
+        field: &'static str,
+        shows: Option<&str>,
+        stands: Option<&str>,
+    ) {
+        self.clock += 1;
+        let place = |side| (side, anchor.to_owned(), field);
+        self.heads.remove(&place(side));
+        let line = self.shown.entry(place(side)).or_default();
+        line.push((self.clock, shows.map(str::to_owned)));
+        if let Some(stands) = stands
+            && !shows.is_some_and(|shows| self.alike(field, shows, stands))
+        {
+            let line = self.shown.entry(place(side.other())).or_default();
+            line.push((self.clock, Some(stands.to_owned())));
+            self.heads
+                .insert(place(side.other()), (self.clock, stands.to_owned()));
+            self.rescued
+                .entry((side, anchor.to_owned()))
+                .or_default()
+                .push((field, stands.to_owned()));
+        }
+    }
+
+    /// A record that a backup set back was edited before anybody noticed: now it is as new as any, and what it shows besides looks
+    /// like that edit too.
+    fn edited_after_a_backup(&mut self, side: Side, anchor: &str) {
+        for (field, value) in self
+            .rescued
+            .remove(&(side, anchor.to_owned()))
+            .into_iter()
+            .flatten()
+        {
+            self.window(anchor, field, &value);
+        }
+    }
+
+    pub fn forget_deletion(&mut self, anchor: &str) {
+        for side in [Side::Remote, Side::Local] {
+            self.deletions.remove(&(side, anchor.to_owned()));
+            self.deleted_unseen.remove(&(side, anchor.to_owned()));
+        }
+    }
+
+    /// The state is made anew: everybody meets again, and what was agreed is not known.
+    pub fn forget_meetings(&mut self) {
+        self.linked.clear();
+        self.deletions.clear();
+        self.relinked = true;
+    }
+
     fn gone(&mut self, side: Side, anchor: &str) {
         for (field, _) in FIELDS {
             self.shown
@@ -186,9 +257,14 @@ impl Log {
             // The list of this very run had shown the contact before it was deleted.
             let within = within || run == self.run && self.listed.get(anchor) == Some(&run);
             let edited = self.was_edited_unseen(anchor, side.other(), died, &snapshot);
-            let in_doubt = self.in_doubt(side, anchor);
+            let in_doubt = self.in_doubt(side, anchor) || self.was_pushed_since(anchor, run);
             // A person may have said that it is to live; the target of a one-way bridge is filled whatever was deleted there.
-            let is_meant = self.decided.remove(anchor) == Some(side.other()) || !self.is_judged();
+            let is_meant = self.decided.remove(anchor) == Some(side.other())
+                || self.rewound.contains(anchor)
+                || self.merged.contains(anchor)
+                // Until a re-link has compared everything, what differs may be an edit.
+                || self.relinked
+                || !self.is_judged();
             if !(edited || touched || within || written_meanwhile || in_doubt || is_meant) {
                 self.broken.push(format!("{anchor} was deleted from {side:?}, not edited on the other side, and lives again"));
             }
@@ -261,7 +337,7 @@ impl Log {
         let person = (side, anchor.to_owned());
         self.ever_deleted.insert(person.clone());
         // Before the two have met, nothing was agreed that a deletion could be told from.
-        if self.linked.contains_key(anchor) {
+        if self.linked.contains_key(anchor) && !self.rewinding {
             self.deletions
                 .insert(person.clone(), (self.run, self.clock, values));
         }
@@ -291,7 +367,10 @@ impl Log {
             .get(&(side.other(), anchor.to_owned()))
             .cloned();
         let Some((_, _, snapshot)) = deletion else {
-            if self.was_ever_deleted(anchor) {
+            if self.was_ever_deleted(anchor)
+                || self.rewound.contains(anchor)
+                || self.merged.contains(anchor)
+            {
                 return;
             }
             self.broken.push(format!(
@@ -331,7 +410,8 @@ impl Log {
 
     /// Until the two have met, an empty field is no edit: it is filled (user contract, section 4).
     fn is_open(&self, anchor: &str, value: &str, at: u64) -> bool {
-        value.is_empty() && self.linked.get(anchor).is_none_or(|met| at < *met)
+        // After a re-link nobody knows who emptied it.
+        value.is_empty() && (self.relinked || self.linked.get(anchor).is_none_or(|met| at < *met))
     }
 
     /// A push that was not proved by its own run: of a contact that died since nothing tells whether it arrived, and what a contact
@@ -343,6 +423,16 @@ impl Log {
                 .any(|codec| *codec != Codec::Faithful)
         });
         self.unproved.contains(anchor) && (died == Side::Remote || rewrites)
+    }
+
+    /// Behind a replica that lags a run may end well, and its push be proved by a later one.
+    fn was_pushed_since(&self, anchor: &str, run: u64) -> bool {
+        let lags = self
+            .settings
+            .as_ref()
+            .is_some_and(|settings| settings.rare.lag > 0);
+        let pushed = self.last_written.get(&(Side::Remote, anchor.to_owned()));
+        lags && pushed.is_some_and(|last| *last >= run)
     }
 
     /// Whether some edit on `side` was not known to who deleted the record of the other side.
@@ -505,6 +595,7 @@ impl Universe {
                 .map(|(_, row)| shown(&row.cells[column])),
         );
         self.log.ended_well = began;
+        self.log.rewinding = false;
         let settled = self
             .log
             .anchors
@@ -538,7 +629,8 @@ impl Universe {
             *seen.entry((Side::Local, anchor)).or_default() += 1;
         }
         for ((side, anchor), count) in seen {
-            if count > 1 && !self.log.risen.contains(&anchor) {
+            let may_be_two = self.log.risen.contains(&anchor) || self.log.merged.contains(&anchor);
+            if count > 1 && !may_be_two {
                 self.log
                     .broken
                     .push(format!("I2 {anchor} stands {count} times on {side:?}"));
@@ -622,16 +714,31 @@ impl Universe {
                     held.extend(fields.iter().cloned());
                 }
             }
-            match (remote.first(), local.first()) {
+            if is_held && self.log.merged.contains(&anchor) {
+                continue;
+            }
+            // One contact may stand in the place of two, and each of two rows have its own.
+            let of_contact = |id: &i64| {
+                let mut links = self.database.links.values();
+                links.find(|link| {
+                    link.remote_id
+                        .as_ref()
+                        .is_some_and(|of| of.0 == id.to_string())
+                })
+            };
+            let linked = remote.first().and_then(of_contact).map(|link| &link.key);
+            let row = linked.filter(|key| local.contains(key)).or(local.first());
+            match (remote.first(), row) {
                 (Some(id), Some(key)) => {
                     self.compare(&anchor, *id, key, is_held, &held, waiting, &mut broken);
                 }
                 (None, None) => {
-                    if !self.log.was_ever_deleted(&anchor) {
+                    if !self.log.was_ever_deleted(&anchor) && !self.log.rewound.contains(&anchor) {
                         broken.push(format!("{anchor} is gone, and nobody deleted it"));
                     }
                 }
                 (Some(_), None) | (None, Some(_)) if is_held => {}
+                (Some(_), None) | (None, Some(_)) if self.log.rewound.contains(&anchor) => {}
                 // A deletion that is ignored leaves the other record where it is.
                 _ if self.settings.delete_policy == DeletePolicy::Ignore
                     && self.log.was_ever_deleted(&anchor) => {}
@@ -644,7 +751,12 @@ impl Universe {
             }
         }
         for (anchor, field, value, side) in std::mem::take(&mut self.log.overwritten) {
-            let kept = self.log.risen.contains(&anchor)
+            // A replica that lags may bring back a value for a while.
+            let stands =
+                self.settings.rare.lag > 0 && self.stands_in_the_end(&anchor, field, &value);
+            let kept = stands
+                || self.log.risen.contains(&anchor)
+                || self.log.merged.contains(&anchor)
                 || self
                     .log
                     .windows
@@ -656,6 +768,28 @@ impl Universe {
             }
         }
         self.log.broken.extend(broken);
+    }
+
+    fn stands_in_the_end(&self, anchor: &str, field: &'static str, value: &str) -> bool {
+        let path = FIELDS
+            .iter()
+            .find(|(known, _)| *known == field)
+            .expect("a field")
+            .1;
+        let contact = self
+            .crm
+            .living()
+            .find(|person| person.values["lastName"] == anchor);
+        let column = self.database.column("last_name");
+        let row = self
+            .database
+            .living()
+            .find(|(_, row)| shown(&row.cells[column]) == anchor);
+        contact.is_some_and(|person| {
+            self.log
+                .alike(field, &self.remote_value(person.id, path), value)
+        }) && row
+            .is_some_and(|(key, _)| self.log.alike(field, &self.local_value(key, field), value))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -677,6 +811,10 @@ impl Universe {
             }
             if !self.log.alike(field, &remote, &local) {
                 broken.push(format!("I5 {anchor}.{field} differs: CRM {remote:?}, database {local:?} (contact {id}, row {key})"));
+                continue;
+            }
+            // The edits of two rows and two contacts are counted as those of one person.
+            if self.log.merged.contains(anchor) {
                 continue;
             }
             let head = |side: Side| {
@@ -744,6 +882,9 @@ impl Universe {
             .filter(|(_, city)| !city.is_empty())
             .collect();
         wanted.sort();
+        if self.log.relinked {
+            parts.retain(|part| wanted.contains(part));
+        }
         if parts != wanted && !is_held && !self.log.reborn.contains(anchor) {
             broken.push(format!(
                 "I5 {anchor}: child rows {parts:?} of {wanted:?} (contact {id}, row {key})"

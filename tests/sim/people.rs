@@ -28,6 +28,9 @@ impl Universe {
         if self.settings.undeletes > 0 && self.chance.permille(self.settings.undeletes) {
             return self.somebody_takes_a_deletion_back();
         }
+        if self.settings.rare.merges > 0 && self.chance.permille(self.settings.rare.merges) {
+            return self.two_contacts_are_merged();
+        }
         match self.chance.below(100) {
             0..12 => {
                 self.somebody_is_made(side);
@@ -211,6 +214,8 @@ impl Universe {
             (_, value) => value,
         };
         let value = self.as_the_service_keeps(path, value);
+        let unstamped = self.settings.rare.unstamped;
+        let is_stamped = unstamped == 0 || !self.chance.permille(unstamped);
         let Some(person) = self.crm.people.get_mut(&id) else {
             return;
         };
@@ -223,12 +228,16 @@ impl Universe {
         } else {
             person.values.insert(path, value.clone());
         }
-        person.stamp = stamp;
+        if is_stamped {
+            person.stamp = stamp;
+        }
         if self.settings.future && !self.crm.foretold && self.busy > 0 {
             person.stamp += chrono::Duration::days(40);
             self.crm.foretold = true;
         }
         person.unseen.insert(path);
+        self.poison(id);
+        let person = &self.crm.people[&id];
         let anchor = person.values["lastName"].clone();
         // What was pushed at the first meeting, and not proved by the end of its run, may as well never have arrived.
         if value.is_empty() && (person.newborn || self.log.meets_now(&anchor)) {
@@ -391,6 +400,8 @@ impl Universe {
             .map(|(field, path)| (*field, canonical(field, &person.get(path))))
             .collect();
         let unproved = person.newborn;
+        self.crm.poisoned.remove(&id);
+        let person = self.crm.people.get_mut(&id).expect("it was just seen");
         let as_it_was = person.clone();
         (person.deleted, person.stamp) = (true, stamp);
         if !self.settings.deleted_flag {

@@ -7,6 +7,7 @@ use contactbridge::model::{ConflictPolicy, DeletePolicy, Direction, Threshold};
 use contactbridge::sync::Rules;
 
 use crate::chance::Chance;
+use crate::rare::Rare;
 
 /// In which order the service lists contacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct Settings {
     pub ghosts: u64,
     /// One contact gets a stamp far in the future.
     pub future: bool,
+    /// What happens rarely.
+    pub rare: Rare,
     // Mechanisms that are taken away at a port (ablations, no habits of any service).
     /// Read before push: look-ups answer with what the last list showed.
     pub stale: bool,
@@ -124,6 +127,7 @@ impl Settings {
             racy: false,
             ghosts: 0,
             future: false,
+            rare: Rare::default(),
             stale: false,
             believes: false,
             seamless: false,
@@ -246,6 +250,27 @@ impl Settings {
                 1 => DeletePolicy::Ignore,
                 _ => DeletePolicy::Apply,
             },
+            ..settings
+        }
+    }
+
+    /// What happens rarely happens often; in half of these worlds everything else goes wrong too.
+    pub fn rare(chance: &mut Chance) -> Self {
+        let settings = if chance.coin() {
+            Self::fair(chance)
+        } else {
+            Self::foul(chance)
+        };
+        let (rare, zone) = Rare::draw(chance);
+        let full_read = match settings.full_read {
+            None if rare.needs_full_reads() => Some(Duration::from_secs(24 * 3600)),
+            full_read => full_read,
+        };
+        Self {
+            rare,
+            zone: zone.unwrap_or(settings.zone),
+            full_read,
+            people: chance.between(3, 12),
             ..settings
         }
     }

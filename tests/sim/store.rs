@@ -21,6 +21,8 @@ pub struct Disk {
     pending: VecDeque<(Batch, oneshot::Sender<Result<()>>)>,
     /// Commits fail from here on.
     pub full: bool,
+    /// A commit failed that somebody waited for.
+    pub refused: bool,
     /// What a mechanism that is switched off would have written.
     pub forgets: Vec<Table>,
     /// A commit counts as durable before it is.
@@ -48,6 +50,7 @@ impl Disk {
             durable: self.durable.clone(),
             pending: VecDeque::new(),
             full: false,
+            refused: false,
             forgets: self.forgets.clone(),
             lies: self.lies,
             unreserved: self.unreserved,
@@ -66,7 +69,8 @@ impl Disk {
             put(&mut self.durable, &batch);
             Ok(())
         };
-        let _ = sender.send(outcome);
+        let failed = outcome.is_err();
+        self.refused |= sender.send(outcome).is_ok() && failed;
         true
     }
 
@@ -171,6 +175,16 @@ impl StateStore for SimStore {
 }
 
 impl Universe {
+    /// The process has ended that had filled the disk, and somebody made room; whether a commit had failed.
+    pub fn make_room(&mut self) -> bool {
+        if std::mem::take(&mut self.disk.full) {
+            self.fault("disk full");
+            self.past.full_at = None;
+            self.disk.visible = self.disk.durable.clone();
+        }
+        std::mem::take(&mut self.disk.refused)
+    }
+
     /// For the trace: the keys of what the store holds, table by table.
     pub fn say_what_is_kept(&mut self) {
         if !self.tracing {

@@ -19,6 +19,7 @@ use crate::crm::Crm;
 use crate::database::{Database, DbRow};
 use crate::desk::Desk;
 use crate::oracle::Log;
+use crate::rare::Past;
 use crate::settings::Settings;
 use crate::store::Disk;
 
@@ -53,6 +54,7 @@ pub struct Universe {
     pub desk: Desk,
     pub database: Database,
     pub disk: Disk,
+    pub past: Past,
     pub log: Log,
     pub death: Death,
     pub dead: bool,
@@ -88,12 +90,14 @@ impl Universe {
         Self {
             chance: Chance::new(seed),
             engine_chance: Chance::new(seed ^ 0x5555),
-            now: Utc.with_ymd_and_hms(2026, 3, 2, 1, 0, 0).unwrap(),
+            now: (settings.rare.begins)
+                .unwrap_or_else(|| Utc.with_ymd_and_hms(2026, 3, 2, 1, 0, 0).unwrap()),
             monotonic: Duration::ZERO,
             crm: Crm::new(settings.zone),
             desk: Desk::default(),
             database: Database::new(mapping, settings.clone()),
             disk: Disk::default(),
+            past: Past::default(),
             log: Log::default(),
             death: Death::Never,
             dead: false,
@@ -175,6 +179,8 @@ impl Universe {
             (self.pause_at, self.paused) = (None, true);
             self.say(|| format!("      STANDS STILL at {name}"));
         }
+        self.disk.full |= self.past.full_at.is_some_and(|at| self.points >= at);
+        self.remember_for_replicas();
         let millis = self.chance.between(1, 400);
         self.pass_time(Duration::from_millis(millis));
         if self.chance.permille(self.busy) {

@@ -60,6 +60,9 @@ pub struct Facts {
     pub full_due: bool,
     /// The next run links both sides again and creates nothing (`reseed --relink`).
     pub relink: bool,
+    /// A restored backup of the remote was accepted, and no run has carried everything back yet.
+    #[serde(default)]
+    pub rewound: bool,
     /// When the last run ended well.
     pub last_good: Option<DateTime<Utc>>,
     /// What the remote's feed learned about its paging.

@@ -8,6 +8,7 @@ const CALM: Circumstances = Circumstances {
     newer: Newer::Unknown,
     full: false,
     rewound: None,
+    doubtful: false,
     take: None,
     waiting: false,
 };
@@ -537,5 +538,27 @@ proptest! {
             _ => (local, remote),
         };
         prop_assert_eq!(both(policy, local, Some(remote), Some((local, remote))), Flow::Keep);
+    }
+}
+
+#[test]
+fn f15_a_contact_that_went_back_is_asked_about_whatever_the_policy() {
+    use ConflictPolicy::{Local, Newest, Remote, Review};
+    for policy in [Remote, Local, Newest, Review] {
+        for local in [1, 3] {
+            let flow = |take| {
+                let doubtful = Circumstances {
+                    doubtful: true,
+                    take,
+                    ..CALM
+                };
+                let seen = sight(local, Some(2), Some((1, 1)));
+                merge_field(rule(Direction::Both, policy), seen, doubtful)
+            };
+            assert_eq!(flow(None), Flow::Review, "{policy:?}");
+            for side in [Side::Local, Side::Remote] {
+                assert_eq!(flow(Some(side)), Flow::Settled(side), "{policy:?}");
+            }
+        }
     }
 }

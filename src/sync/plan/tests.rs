@@ -75,6 +75,7 @@ fn policies(
             newer: Newer::Unknown,
             full,
             rewound: None,
+            doubtful: false,
             take,
             waiting: false,
         },
@@ -119,7 +120,7 @@ proptest! {
                 fields: &fields,
                 direction: Direction::Both,
                 deletes,
-                circumstances: Circumstances { newer: Newer::Unknown, full, rewound: None, take, waiting },
+                circumstances: Circumstances { newer: Newer::Unknown, full, rewound: None, doubtful: false, take, waiting },
             };
             let remote = remote.map_or(RemoteState::Dead, contact);
             let local = local.map_or(LocalState::Gone, row);
@@ -512,30 +513,34 @@ fn p7_a_person_restores_nothing_on_the_source_of_a_one_way_bridge() {
 }
 
 #[test]
-fn a_field_that_never_agreed_counts_as_edited_by_a_conflict_or_by_the_record() {
+fn a_field_that_never_agreed_counts_as_edited_by_its_value_by_a_conflict_or_by_the_record() {
     let never = Link {
         bases: vec![None],
         ..link()
     };
     let cases = [
-        // (direction, a conflict waits, the record changed, edited in the database, edited in the CRM)
-        (Direction::Both, false, false, false, false),
-        (Direction::Both, true, false, true, true),
-        (Direction::Both, false, true, true, true),
-        (Direction::Both, true, true, true, true),
-        (Direction::Push, true, false, false, false),
-        (Direction::Push, false, true, true, false),
-        (Direction::Pull, true, false, false, false),
-        (Direction::Pull, false, true, false, true),
+        // (direction, a value, a conflict waits, the record changed, edited in the database, edited in the CRM)
+        (Direction::Both, false, false, false, false, false),
+        (Direction::Both, true, false, false, true, true),
+        (Direction::Both, false, true, false, true, true),
+        (Direction::Both, false, false, true, true, true),
+        (Direction::Both, false, true, true, true, true),
+        (Direction::Push, true, true, false, false, false),
+        (Direction::Push, false, false, true, true, false),
+        (Direction::Pull, true, true, false, false, false),
+        (Direction::Pull, false, false, true, false, true),
     ];
     let stamp = chrono::DateTime::from_timestamp(60, 0).map(|at| Stamp(at.naive_utc()));
-    for (direction, waiting, changed, in_database, in_crm) in cases {
+    for (direction, filled, waiting, changed, in_database, in_crm) in cases {
         let rules = [FieldRule {
             direction,
             ..RULES[0]
         }];
         let mut row = seen_row(0);
         let mut contact = seen_contact(0);
+        if !filled {
+            (row.values, contact.values) = (vec![Ok(None)], vec![Ok(None)]);
+        }
         if changed {
             row.row = Digest(9);
             contact.stamp = stamp;
@@ -546,7 +551,7 @@ fn a_field_that_never_agreed_counts_as_edited_by_a_conflict_or_by_the_record() {
                 remote_edited(&rules, &never, &contact, waiting)
             ),
             (in_database, in_crm),
-            "{direction:?} {waiting} {changed}"
+            "{direction:?} {filled} {waiting} {changed}"
         );
     }
 }

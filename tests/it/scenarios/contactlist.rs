@@ -59,6 +59,7 @@ impl ContactList {
             set(&mut person, column, cell);
         }
         let id = self.project.crm.insert(person);
+        self.restamp(id, record);
         self.contacts.insert(record[WHO].clone(), id);
     }
 
