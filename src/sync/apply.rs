@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::local::{Local, RowWrite};
 use crate::model::{Direction, RemoteItem, Result, Stamp, World};
-use crate::remote::{Deleted, Found, LookUp, Remote};
+use crate::remote::{Deleted, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
@@ -120,7 +120,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let Some(link) = task.link.clone() else {
                 continue;
             };
-            let contact = match self.contact_of(run, &link).await {
+            let by = LookUp::Id(link.remote.clone());
+            let contact = match self.found(run, &by).await {
                 Err(error) if error.code() == UNREADABLE => {
                     task.extra
                         .put(Table::Inbox, dirty_local(&link.local), run.mark());
@@ -167,7 +168,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             run.wrote = true;
             let deleted = self.remote.delete(&link.remote).await?;
             self.world.checkpoint("send").await?;
-            let gone = match self.contact_of(run, &link).await {
+            let gone = match self.found(run, &by).await {
                 Err(error) if error.code() == UNREADABLE => false,
                 contact => contact?.is_none(),
             };
@@ -231,29 +232,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             epoch: run.facts.epoch,
             at: self.world.now(),
             tries: 0,
-        }
-    }
-
-    /// The contact of a link as it is now; `None` when it is gone.
-    pub(crate) async fn contact_of(
-        &self,
-        run: &Run,
-        link: &Link,
-    ) -> Result<Option<super::view::RemoteView>> {
-        match self
-            .remote
-            .look_up(&LookUp::Id(link.remote.clone()))
-            .await?
-        {
-            Found::Item(item) => match *item {
-                RemoteItem::Record(record) if record.deleted => Ok(None),
-                RemoteItem::Record(record) => Ok(Some(self.view(run, &record))),
-                RemoteItem::Bad(_) => Err(crate::model::Error::unreachable(
-                    UNREADABLE,
-                    "The contact was found but can't be read; it is left alone",
-                )),
-            },
-            Found::Nothing => Ok(None),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Records that are older than what is known of them: a replica that lags, or a backup of the CRM that was put back (hazard H-63).
 //!
-//! It tells the two apart, and stops a run for the second; it writes nothing.
+//! It tells the two apart, and stops a run for the second. It writes to neither side, only into the state what the next run must know.
 
 use chrono::Duration;
 
@@ -66,17 +66,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         {
             return Age::Current;
         }
-        let overlap = Duration::from_std(self.rules.overlap).unwrap_or_default();
-        age(seen, known, self.remote.server_time(), overlap)
+        age(seen, known, self.remote.server_time(), self.overlap())
+    }
+
+    fn overlap(&self) -> Duration {
+        Duration::from_std(self.rules.overlap).unwrap_or_default()
     }
 
     /// Whether this bridge has written to the contact just now, so that a replica that lags may not know it yet.
     pub(crate) fn is_recent(&self, run: &Run, link: &Link) -> bool {
-        let overlap = Duration::from_std(self.rules.overlap).unwrap_or_default();
         let times = link.stamp.zip(self.remote.server_time());
         !run.current
             && link.own_stamp
-            && times.is_some_and(|(stamp, now)| (now.0 - stamp.0).abs() <= overlap)
+            && times.is_some_and(|(stamp, now)| (now.0 - stamp.0).abs() <= self.overlap())
     }
 
     /// Whether a contact that is missing may only be younger than a backup that was put back. Once asked, a person answers.

@@ -286,8 +286,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         collected: &mut Collected,
     ) {
         let changed_locally = collected.pairs.contains_key(&view.id);
+        let is_same = remote_unchanged(&link, &view);
         let unchanged = !view.deleted
-            && remote_unchanged(&link, &view)
+            && is_same
             // Who was taken for dead and is there withdraws what was asked, or left alone, about that.
             && !run.is_dead(&link)
             // A full read replaces what the row shows of fields that only pull, also what is first seen now.
@@ -302,7 +303,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         collected.older += u64::from(age == Age::WentBack);
         // What a replica shows that lags behind is no news; the next run looks again.
-        let is_behind = age == Age::Behind && !view.deleted && !remote_unchanged(&link, &view);
+        let is_behind = age == Age::Behind && !view.deleted && !is_same;
         if is_behind {
             collected.behind.push(view.id.clone());
         }

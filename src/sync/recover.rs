@@ -310,14 +310,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(())
     }
 
-    async fn found(&self, run: &Run, by: &LookUp) -> Result<Option<RemoteView>> {
+    /// The contact as it is now; `None` when it is gone, `E-LOOKUP` when it can't be read.
+    pub(crate) async fn found(&self, run: &Run, by: &LookUp) -> Result<Option<RemoteView>> {
         match self.remote.look_up(by).await? {
             Found::Item(item) => match *item {
                 RemoteItem::Record(record) if record.deleted => Ok(None),
                 RemoteItem::Record(record) => Ok(Some(self.view(run, &record))),
                 RemoteItem::Bad(_) => Err(Error::unreachable(
                     UNREADABLE,
-                    "A contact that was written is found but can't be read; it is looked at again by each run",
+                    "A contact is found but can't be read; it is looked at again by each run",
                 )),
             },
             Found::Nothing => Ok(None),

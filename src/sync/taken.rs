@@ -113,7 +113,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run: &mut Run,
         tasks: Vec<Task>,
     ) -> Result<Vec<Task>> {
-        use futures::{StreamExt, TryStreamExt, stream};
         if !self.has_unread(run) {
             return Ok(tasks);
         }
@@ -122,14 +121,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .enumerate()
             .flat_map(|(at, task)| self.questions_of_new(run, task).map(move |by| (at, by)))
             .collect();
-        let remote = self.remote;
-        let answers: Vec<(usize, Found)> = stream::iter(questions)
-            .map(|(at, by)| async move { remote.look_up(&by).await.map(|found| (at, found)) })
-            .buffered(self.rules.prefetch.max(1))
-            .try_collect()
-            .await?;
         let mut met: HashMap<usize, RemoteItem> = HashMap::new();
-        for (at, found) in answers {
+        for (at, found) in self.look_up_all(questions).await? {
             if let Found::Item(item) = found
                 && !matches!(&*item, RemoteItem::Record(record) if record.deleted)
             {

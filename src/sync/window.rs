@@ -185,20 +185,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         sendings: &mut [Sending],
         wanted: impl Fn(&Sending) -> bool,
     ) -> Result<()> {
-        use futures::{StreamExt, TryStreamExt, stream};
-        let missing: Vec<usize> = (0..sendings.len())
-            .filter(|&at| wanted(&sendings[at]))
-            .collect();
-        let asked: Vec<(usize, LookUp)> = missing
-            .into_iter()
-            .map(|at| (at, sendings[at].find.clone()))
-            .collect();
-        let remote = self.remote;
-        let found: Vec<(usize, Found)> = stream::iter(asked)
-            .map(|(at, find)| async move { remote.look_up(&find).await.map(|found| (at, found)) })
-            .buffered(self.rules.prefetch.max(1))
-            .try_collect()
-            .await?;
+        let missing = (0..sendings.len()).filter(|&at| wanted(&sendings[at]));
+        let asked = missing.map(|at| (at, sendings[at].find.clone())).collect();
+        let found = self.look_up_all(asked).await?;
         for (at, found) in found {
             sendings[at].got = match found {
                 Found::Item(item) => match *item {
@@ -209,6 +198,20 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             };
         }
         Ok(())
+    }
+
+    /// These look-ups, each under its number, several in flight.
+    pub(crate) async fn look_up_all(
+        &self,
+        asked: Vec<(usize, LookUp)>,
+    ) -> Result<Vec<(usize, Found)>> {
+        use futures::{StreamExt, TryStreamExt, stream};
+        let remote = self.remote;
+        stream::iter(asked)
+            .map(|(at, find)| async move { remote.look_up(&find).await.map(|found| (at, found)) })
+            .buffered(self.rules.prefetch.max(1))
+            .try_collect()
+            .await
     }
 }
 
