@@ -135,6 +135,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     let mut link = self.migrate(run, link);
                     let view = local_view(self.vault, self.mapping, &row);
                     move_to(&mut link, intent, &view);
+                    // Which time the contact had then is not known here; the next look at it tells.
+                    run.dirty_remote.insert(id.clone());
+                    batch.put(Table::Inbox, dirty_remote(id), Vec::new());
                     if link.row != view.row {
                         // The row as it was is agreed no more: one that a user sets back to it was edited.
                         link.row = Digest::default();

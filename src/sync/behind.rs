@@ -11,8 +11,9 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::collect::Collected;
 use super::guard::Stop;
-use super::memory::{Link, ReviewKind, Side, dirty_remote, put_facts};
+use super::memory::{Link, ReviewKind, Side, Tomb, dirty_remote, put_facts};
 use super::report::Guard;
+use super::review::OLDER;
 use super::run::Run;
 use super::{Engine, Halt};
 
@@ -73,17 +74,30 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Duration::from_std(self.rules.overlap).unwrap_or_default()
     }
 
-    /// Whether this bridge has written to the contact just now, so that a replica that lags may not know it yet.
+    /// Whether the contact was made or edited just now, so that a replica that lags may not know it yet.
     pub(crate) fn is_recent(&self, run: &Run, link: &Link) -> bool {
         let times = link.stamp.zip(self.remote.server_time());
-        !run.current
-            && link.own_stamp
-            && times.is_some_and(|(stamp, now)| (now.0 - stamp.0).abs() <= self.overlap())
+        !run.current && times.is_some_and(|(stamp, now)| (now.0 - stamp.0).abs() <= self.overlap())
     }
 
     /// Whether a contact that is missing may only be younger than a backup that was put back. Once asked, a person answers.
     pub(crate) fn may_be_younger(&self, run: &Run, link: &Link) -> bool {
         run.went_back || self.waits(run, &dirty_remote(&link.remote), ReviewKind::Delete)
+    }
+
+    /// Whether a person is asked which of the contact's values are edits, and which came with a backup.
+    pub(crate) fn is_doubted(&self, run: &Run, link: &Link) -> bool {
+        let review = run.reviews.get(&dirty_remote(&link.remote));
+        review.is_some_and(|review| review.kind == ReviewKind::Conflict && review.code == OLDER)
+    }
+
+    /// Whether a contact that was found dead shows itself as it was before that, no longer ago than the overlap.
+    pub(crate) fn is_just_buried(&self, tomb: &Tomb, seen: Option<Stamp>) -> bool {
+        let ahead = self.remote.clock_difference().unwrap_or_default();
+        self.world.now() - tomb.at <= self.overlap()
+            && seen.is_some_and(|seen| {
+                !self.remote.is_ambiguous(seen) && self.remote.instant(seen) - ahead <= tomb.at
+            })
     }
 
     /// Whoever was behind is looked at again by the next run.

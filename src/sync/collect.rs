@@ -15,6 +15,7 @@ use crate::state::{StateStore, Table};
 use super::behind::Age;
 use super::memory::{Link, Memory, RANGE, Side, dirty_local, dirty_remote};
 use super::plan::{LocalState, RemoteState, remote_unchanged};
+use super::report::Guard;
 use super::run::Run;
 use super::view::{LocalView, RemoteView, identity_digests, identity_of, local_view, remote_view};
 use super::{Engine, Halt};
@@ -264,7 +265,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             tomb.covers(
                                 self.fields_mark(view.digests.iter().map(|digest| digest.0)),
                                 view.stamp,
-                            )
+                            ) || self.is_just_buried(tomb, view.stamp)
                         }) =>
                 {
                     collected.unchanged_remote += 1;
@@ -301,7 +302,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let known = run.shown.get(&view.id).copied().max(link.stamp);
             self.age(run, view.stamp, known)
         };
-        collected.older += u64::from(age == Age::WentBack);
+        // Whom a person was asked about for that reason is news no more, unless the backup is accepted after all.
+        let is_asked = self.is_doubted(run, &link) && !run.accept.contains(&Guard::Rewound);
+        collected.older += u64::from(age == Age::WentBack && !is_asked);
         // What a replica shows that lags behind is no news; the next run looks again.
         let is_behind = age == Age::Behind && !view.deleted && !is_same;
         if is_behind {
@@ -525,6 +528,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 },
                 // "Not found" alone proves nothing: the full read will tell.
                 Found::Nothing => {
+                    run.missed.insert(id.clone());
                     if let Some(link) = Memory::new(self.store)
                         .links(std::slice::from_ref(&id))
                         .await?

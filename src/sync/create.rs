@@ -73,9 +73,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             self.hold_push(run, task).await?;
         }
         self.deliver(run, &mut sendings, Batch::new()).await?;
-        let mut settled = Vec::new();
+        let mut settled: Vec<Task> = Vec::new();
         for sending in sendings {
-            settled.extend(self.judge_new(run, sending).await?);
+            let of_window = settled.iter().find_map(|task| {
+                let (contact, got) = (task.remote.as_ref()?, sending.got.as_ref()?);
+                (contact.id == got.id).then(|| task.local.as_ref().map(|view| view.key.clone()))?
+            });
+            settled.extend(self.judge_new(run, sending, of_window).await?);
         }
         self.settle(run, settled).await
     }
@@ -367,8 +371,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }))
     }
 
-    /// What reading back proves of a create. Found: linked. Not found: the intent stays, and the next run looks again.
-    async fn judge_new(&mut self, run: &mut Run, sending: Sending) -> Result<Option<Task>> {
+    /// What reading back proves of a create. Found: linked. Not found: the intent stays, and the next run looks again. `of_window`: the
+    /// row of the same window for which the same contact was found.
+    async fn judge_new(
+        &mut self,
+        run: &mut Run,
+        sending: Sending,
+        of_window: Option<LocalKey>,
+    ) -> Result<Option<Task>> {
         let Sending {
             mut task,
             intent,
@@ -397,7 +407,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         task.extra.remove(Table::Intent, key);
         task.follows.clone_from(&intent.follows);
-        if let Some(taken) = self.link_of_another(&got, &local.key).await? {
+        let of_another = match of_window {
+            Some(key) => Some(key),
+            None => self.link_of_another(&got, &local.key).await?,
+        };
+        if let Some(taken) = of_another {
             // The service took the new contact for one that belongs to another row.
             let reason = format!(
                 "The CRM took the new contact for contact {}, which row {} is linked to; nothing more is sent",
@@ -434,7 +448,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let mut merged = merged;
         for flow in &mut merged.flows {
             // Only what the remote alone decides flows back now; the rest is for the next run.
-            if matches!(flow, Flow::Review | Flow::Settled(_)) {
+            if matches!(flow, Flow::Review | Flow::Doubt | Flow::Settled(_)) {
                 *flow = Flow::Keep;
             }
         }
@@ -469,6 +483,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(link.map(|link| link.local).filter(|local| local != key))
     }
 
+    /// Whether the contact bears a time before the push, as one that another had made and that the push did not reach.
+    fn stood_before(&self, intent: &Intent, got: &RemoteView) -> bool {
+        let ahead = self.remote.clock_difference();
+        got.stamp.zip(ahead).is_some_and(|(stamp, ahead)| {
+            let at = self.remote.instant(stamp) - ahead;
+            !self.remote.is_ambiguous(stamp) && at < intent.at - chrono::Duration::seconds(2)
+        })
+    }
+
     /// The bases of a contact that was just made: what landed is agreed; what the service dropped counts as not yet sent; what it
     /// shows instead of something else was never agreed. `later`: it was made by an earlier run, and not looked at since.
     pub(crate) fn bases_of_new(
@@ -495,20 +518,20 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 expected.values[field].is_ok() && alike(expected.value(field), got.value(field))
             })
         };
-        // A contact that shows something of what was sent, beyond its identity, is the one that was made; what else it shows
-        // came after. One that shows nothing of it is somebody else's with the same identity, and was never agreed on.
         let nothing =
             |field: usize| field_digest(self.vault, self.mapping.fields[field].fingerprint, &None);
+        let sent = |field: usize| intent.sent.get(field).copied().flatten();
+        // A contact that shows most of what was sent, beyond its identity, is the one that was made; what else it shows came after.
+        // Any other is somebody else's with the same identity, and was never agreed on.
         let identities = [run.identity.external_field, run.identity.email_field];
-        let ours = (0..run.fields.len()).any(|field| {
-            let sent = intent.sent.get(field).copied().flatten();
-            !identities.contains(&Some(field))
-                && sent.is_some_and(|sent| {
-                    sent != nothing(field)
-                        && sent != neutral.digests[field]
-                        && (sent == got.digests[field] || resembles(field))
-                })
-        });
+        let (same, other): (Vec<usize>, Vec<usize>) = (0..run.fields.len())
+            .filter(|field| !identities.contains(&Some(*field)))
+            .filter(|&field| {
+                sent(field)
+                    .is_some_and(|sent| sent != nothing(field) && sent != neutral.digests[field])
+            })
+            .partition(|&field| sent(field) == Some(got.digests[field]) || resembles(field));
+        let ours = !self.stood_before(intent, got) && same.len() > other.len();
         (0..run.fields.len())
             .map(|field| {
                 if got.values[field].is_err() || local.values[field].is_err() {
@@ -521,7 +544,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     .copied()
                     .flatten()
                     .unwrap_or(local.digests[field]);
-                match intent.sent.get(field).copied().flatten() {
+                match sent(field) {
                     Some(sent) => {
                         match landing(sent, None, shown, resembles(field)) {
                             Landing::Confirmed => Some(Base {
@@ -530,7 +553,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                             }),
                             // Empty a moment later, the service dropped it; empty after a kill, somebody may have emptied it.
                             _ if got.value(field).is_none() && later => None,
-                            _ if got.value(field).is_none() => Some(Base {
+                            _ if got.value(field).is_none() && ours => Some(Base {
                                 local: nothing(field),
                                 remote: shown,
                             }),

@@ -7,8 +7,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::local::Local;
-use crate::model::{Digest, LocalKey, RemoteId, RemoteItem, RemoteRecord, Result, World};
-use crate::remote::{Address, Found, LookUp, Outgoing, Remote};
+use crate::model::{Digest, LocalKey, RemoteId, RemoteRecord, Result, World};
+use crate::remote::{Address, LookUp, Outgoing, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
@@ -97,7 +97,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Looks for whoever stands at the address now. Somebody who is not linked and shows what was sent is put into review, in
-    /// `batch`. Absence proves something only once the service can't be working on the request any more (H-21).
+    /// `batch`. Absence proves something only once the service can't be working on the request any more (H-21). `E-LOOKUP` where
+    /// somebody is there who can't be read.
     pub(crate) async fn hold_echo(
         &self,
         run: &mut Run,
@@ -106,14 +107,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         intent: &Intent,
         batch: &mut Batch,
     ) -> Result<()> {
-        let Found::Item(item) = self.remote.look_up(&sent.look_up()).await? else {
+        let Some(view) = self.found(run, &sent.look_up()).await? else {
             return Ok(());
         };
-        let RemoteItem::Record(record) = *item else {
-            return Ok(());
-        };
-        let view = self.view(run, &record);
-        if record.deleted || view.id == *meant || !self.shows_what_was_sent(run, intent, &view) {
+        if view.id == *meant || !self.shows_what_was_sent(run, intent, &view) {
             return Ok(());
         }
         let memory = Memory::new(self.store);

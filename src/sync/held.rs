@@ -367,6 +367,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         if let (Some(link), Some(remote)) = (&task.link, task.remote.as_ref())
             && !remote.deleted
+            && !task.fresh
         {
             // Its keys are its own, whatever becomes of the row: nobody else is sent under them.
             put_link(

@@ -52,7 +52,8 @@ pub struct Circumstances {
     pub rewound: Option<Side>,
     /// A person's decision on what waited in review.
     pub take: Option<Side>,
-    /// The contact shows a change that may be none: it went back in time, or was restored and edited since.
+    /// The contact shows a change that may be none: it went back in time, or was restored and edited since, or a person was asked
+    /// about that and has not answered.
     pub doubtful: bool,
     /// A conflict of this pair waits for a person: what never agreed is no longer a first meeting, and an emptied or deleted
     /// side is somebody's edit.
@@ -74,6 +75,8 @@ pub enum Flow {
     Settled(Side),
     /// Both changed to different values, and a person decides; neither side is touched.
     Review,
+    /// The contact shows another value, and nothing tells whether anybody entered it; a person decides, and neither side is touched.
+    Doubt,
     /// The value of this side can't be read; the field waits.
     Unreadable(Side),
     /// The row drifted from a field that only the remote may change; the next full read settles it.
@@ -100,17 +103,22 @@ impl Merged {
 
     /// The fields that wait for a person.
     pub fn in_review(&self) -> impl Iterator<Item = usize> + '_ {
-        self.fields(|flow| flow == Flow::Review)
+        self.fields(|flow| matches!(flow, Flow::Review | Flow::Doubt))
     }
 
     /// The fields that both sides changed to different values, however that was settled.
     pub fn conflicts(&self) -> impl Iterator<Item = usize> + '_ {
-        self.fields(|flow| matches!(flow, Flow::Review | Flow::Settled(_)))
+        self.fields(|flow| matches!(flow, Flow::Review | Flow::Doubt | Flow::Settled(_)))
     }
 
     /// The fields that can't be read.
     pub fn unreadable(&self) -> impl Iterator<Item = usize> + '_ {
         self.fields(|flow| matches!(flow, Flow::Unreadable(_)))
+    }
+
+    /// Whether what waits for a person may be no edit at all.
+    pub fn is_doubtful(&self) -> bool {
+        self.flows.contains(&Flow::Doubt)
     }
 
     /// Whether a field drifted.
@@ -265,7 +273,7 @@ fn conflict(rule: FieldRule, circumstances: Circumstances) -> Flow {
 
 /// No policy decides what is perhaps no edit at all.
 fn ask(circumstances: Circumstances) -> Flow {
-    circumstances.take.map_or(Flow::Review, Flow::Settled)
+    circumstances.take.map_or(Flow::Doubt, Flow::Settled)
 }
 
 /// Which of two edits is the later one. `remote` and `local` are the records' own times as instants; `remote_ahead` is how far

@@ -150,7 +150,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .or_else(|| collected.new_remote.keys().next().cloned())
             .or_else(|| collected.bad.iter().find_map(|bad| bad.id.clone()));
         let control = match present {
-            Some(id) => matches!(self.remote.look_up(&LookUp::Id(id)).await?, Found::Item(_)),
+            Some(id) => match self.remote.look_up(&LookUp::Id(id)).await? {
+                Found::Item(item) => {
+                    if let RemoteItem::Record(record) = *item {
+                        run.saw(&record.id, record.stamp);
+                    }
+                    true
+                }
+                Found::Nothing => false,
+            },
             // Everything is gone, and that was accepted: there is nothing left to prove the look-up by.
             None => run.accept.contains(&Guard::Emptied),
         };
@@ -244,7 +252,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let is_asked = link
             .is_some_and(|link| self.waits(run, &dirty_remote(&link.remote), ReviewKind::Conflict));
         let (rewound, doubtful) = match (run.rewound, times) {
-            (Some(Side::Remote), Some(_)) if is_asked => (None, true),
+            (Some(Side::Remote), _) if is_asked => (None, true),
+            // Until it is answered: what was sent to the contact since has made it new again.
+            (None, _) if link.is_some_and(|link| self.is_doubted(run, link)) => (None, true),
             // Restored, and edited since: nothing tells one from the other.
             (Some(Side::Remote), Some((seen, agreed))) if seen > agreed => (None, true),
             (None, Some((seen, agreed))) => (None, self.age(run, seen, agreed) == Age::WentBack),

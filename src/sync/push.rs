@@ -16,6 +16,7 @@ use super::held::UNREADABLE;
 use super::memory::{Base, FORMAT, Intent, IntentKind, Link, dirty_local, dirty_remote, put_link};
 use super::merge::{Flow, Merged, merge};
 use super::resolve::{Landing, alike, landing};
+use super::review::OLDER;
 use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::{LocalView, RemoteView};
 use super::window::{Sending, WINDOW};
@@ -99,7 +100,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     look_again(run, &mut task);
                     if age == Age::WentBack {
                         task.holds.push(Hold {
-                            code: "E-CONTACT-OLDER",
+                            code: OLDER,
                             reason: "The contact stands as it did long before it was last seen, as after a restored backup; `contactbridge reseed` makes the next run compare everything".into(),
                             fields: Vec::new(),
                         });
@@ -156,6 +157,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 let Some((question, link, shown)) = question else {
                     return Ok(Fresh::Gone);
                 };
+                if run.missed.contains(&link.remote) {
+                    return Ok(Fresh::Gone);
+                }
                 let by_external = matches!(question, LookUp::External(_));
                 let found = match remote.look_up(&question).await? {
                     Found::Item(item) => *item,
@@ -171,7 +175,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     RemoteItem::Record(record) if record.id != link.remote => Fresh::Taken,
                     RemoteItem::Record(record) if record.deleted => Fresh::Gone,
                     RemoteItem::Record(record) => {
-                        let known = shown.max(link.stamp);
+                        let known = shown
+                            .max(link.stamp)
+                            .max(run.shown.get(&record.id).copied());
                         match engine.age(run, record.stamp, known) {
                             Age::Current => Fresh::Record(record),
                             age => Fresh::Old(age),
@@ -191,6 +197,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         &self,
         run: &Run,
         task: &Task,
+        held: &[usize],
         link: &mut Link,
         local: &LocalView,
         got: &RemoteView,
@@ -201,7 +208,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         for (field, rule) in run.fields.iter().enumerate() {
             let differs = got.values[field].is_ok() && got.digests[field] != local.digests[field];
             if let Some(base) = &mut link.bases[field]
-                && planned.flows[field] == Flow::ToRemote
+                && (planned.flows[field] == Flow::ToRemote || held.contains(&field))
                 && rule.pushes()
                 && rule.pulls()
                 && differs
@@ -249,8 +256,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let Some(meant) = &intent.remote else {
             return Ok(());
         };
-        self.hold_echo(run, &sent, meant, intent, &mut task.extra)
+        match self
+            .hold_echo(run, &sent, meant, intent, &mut task.extra)
             .await
+        {
+            // Nothing is proved then, and the next run looks again.
+            Err(error) if error.code() == UNREADABLE => sending.got = None,
+            held => held?,
+        }
+        Ok(())
     }
 
     /// By External ID where row and link agree on it: that proves in one call that it addresses this contact and no other.
@@ -445,12 +459,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             refused,
             ..
         } = sending;
-        task.extra.remove(Table::Intent, key);
         task.follows.clone_from(&intent.follows);
         let (Some(mut link), Some(local)) = (task.link.take(), task.local.clone()) else {
             return Judgement::Settle(Box::new(task));
         };
         let Some(got) = got else {
+            // Nothing is proved: what was announced stays, and the next run looks again. It is no first meeting any more.
+            if task.fresh {
+                link.met = true;
+                let met = self.bases_when_met(run, &intent, false);
+                for (base, met) in link.bases.iter_mut().zip(met) {
+                    *base = base.or(met);
+                }
+            }
             task.extra
                 .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
             task.pushed = Pushing::Held;
@@ -459,6 +480,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.link = Some(link);
             return Judgement::Settle(Box::new(task));
         };
+        // Its time tells that nothing has reached it, or that a replica answered which lags: the next run tells which.
+        let is_untouched = got.stamp.is_some()
+            && task
+                .remote
+                .as_ref()
+                .is_some_and(|view| view.stamp == got.stamp);
+        let mut proved = true;
         for (field, base) in link.bases.iter_mut().enumerate() {
             // What was equal when the contact was looked at was agreed then; what it shows now is an edit.
             if base.is_none() && intent.sent[field].is_none() {
@@ -472,7 +500,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             &link,
             &local,
             Some(&got),
-            self.circumstances(run, Some(&link), None, newer, task.take),
+            // As it was when it was composed: the push itself made the contact new.
+            self.circumstances(run, Some(&link), task.remote.as_ref(), newer, task.take),
         );
         for (field, sent) in intent.sent.iter().enumerate() {
             // What did not land, and what can't be told, is planned anew by the next run.
@@ -490,11 +519,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .iter()
             .flat_map(|hold| hold.fields.iter().copied())
             .collect();
-        for field in held {
+        for &field in &held {
             merged.flows[field] = Flow::Keep;
         }
         if run.rewound == Some(super::Side::Remote) {
-            self.keep_restored_back(run, &task, &mut link, &local, &got);
+            self.keep_restored_back(run, &task, &held, &mut link, &local, &got);
         }
         if merged.to_remote().next().is_some() {
             // Edited in the CRM while the push was on its way, and the row's value wins: the next run sends it.
@@ -538,12 +567,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             {
                 again = true;
             } else {
+                proved = judged.landed || !is_untouched;
                 task.extra
                     .put(Table::Inbox, dirty_remote(&link.remote), run.mark());
             }
         } else {
             link.misses = 0;
             (link.stamp, link.own_stamp) = (got.stamp, true);
+        }
+        if proved {
+            task.extra.remove(Table::Intent, key);
         }
         task.pushed = if judged.landed || task.pushed == Pushing::Updated {
             Pushing::Updated

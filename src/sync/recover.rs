@@ -88,7 +88,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let Some(mut got) = got else {
             return Ok(());
         };
-        run.shown.extend(got.stamp.map(|stamp| (id.clone(), stamp)));
+        run.saw(&id, got.stamp);
         if intent.mapping != run.facts.mapping {
             return Ok(());
         }
@@ -116,10 +116,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .any(|(field, sent)| sent.is_some_and(|sent| got.digests[field] != sent))
         {
             self.wait_until_settled(run).await;
-            match self.found(run, &LookUp::Id(id)).await? {
+            match self.found(run, &LookUp::Id(id.clone())).await? {
+                // A replica that lags may show what was before the first look.
+                Some(view) if view.stamp < got.stamp => {}
                 Some(view) => got = view,
                 None => return Ok(()),
             }
+            run.saw(&id, got.stamp);
         }
         let mut link = match link {
             Some(link) => self.migrate(run, link),
@@ -152,25 +155,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         got: &RemoteView,
     ) -> Result<Option<Link>> {
         let bare = self.bare_link(run, got);
+        let recorded = self
+            .local
+            .links_by_remote(std::slice::from_ref(&got.id))
+            .await?;
+        let recorded = recorded.into_iter().flatten().next();
+        // The database records the pair together with what it writes into the row.
+        let is_filled = recorded.is_some_and(|row| row.key == intent.local);
         let link = Link {
             local: intent.local.clone(),
             met: true,
-            bases: (0..run.fields.len())
-                .map(|field| {
-                    if intent.sent[field].is_some() {
-                        return None; // Reading back tells.
-                    }
-                    let fingerprint = self.mapping.fields[field].fingerprint;
-                    let empty = field_digest(self.vault, fingerprint, &None);
-                    // A row that was to be filled, and was not.
-                    let unfilled = Base {
-                        local: empty,
-                        remote: UNSENT,
-                    };
-                    equal_then(intent, field)
-                        .or((intent.local_after[field] == Some(empty)).then_some(unfilled))
-                })
-                .collect(),
+            bases: self.bases_when_met(run, intent, is_filled),
             ..bare
         };
         let record = self.link_row(run, intent.local.clone(), &link, Some(got));
@@ -181,6 +176,32 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .pop();
         run.wrote = true;
         Ok(matches!(outcome, Some(RowOutcome::Written(_))).then_some(link))
+    }
+
+    /// What two that had just met agree on while the push of their first meeting is not proved. `is_filled`: the row has received what
+    /// it lacked.
+    pub(crate) fn bases_when_met(
+        &self,
+        run: &Run,
+        intent: &Intent,
+        is_filled: bool,
+    ) -> Vec<Option<Base>> {
+        let base = |field: usize| {
+            if intent.sent[field].is_some() {
+                return None; // Reading back tells.
+            }
+            let fingerprint = self.mapping.fields[field].fingerprint;
+            let empty = field_digest(self.vault, fingerprint, &None);
+            let was_empty = intent.local_after[field] == Some(empty);
+            let before = intent.before[field].filter(|before| *before != UNSENT);
+            let (local, remote) = match before.filter(|_| is_filled) {
+                // What it shows since then is somebody's edit.
+                Some(before) => (before, before),
+                None => (empty, UNSENT),
+            };
+            equal_then(intent, field).or(was_empty.then_some(Base { local, remote }))
+        };
+        (0..run.fields.len()).map(base).collect()
     }
 
     /// True when the intent is over. One that was not found stays until the run has looked at the newcomers: its contact may be

@@ -12,6 +12,9 @@ use super::memory::{
 use super::merge::{Flow, Merged};
 use super::run::{Action, Run, Task};
 
+/// A contact that shows itself older than what is known of it.
+pub(crate) const OLDER: &str = "E-CONTACT-OLDER";
+
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// Fields that both sides changed and a person decides on become a review; a review that is answered or void goes.
     pub(crate) fn note_review(
@@ -45,6 +48,17 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return;
         }
         let sealed = self.seal(&key, &self.pair_values(task, &fields));
+        let (code, reason) = if merged.is_doubtful() {
+            (
+                OLDER,
+                "The contact shows these values as in a backup that was put back: nothing tells whether they were entered anew",
+            )
+        } else {
+            (
+                "E-CONFLICT",
+                "Both sides changed these fields to different values",
+            )
+        };
         let review = Review {
             format: FORMAT,
             kind: ReviewKind::Conflict,
@@ -53,8 +67,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             side: None,
             fields: self.columns(&fields),
             candidates: Vec::new(),
-            code: "E-CONFLICT".into(),
-            reason: "Both sides changed these fields to different values".into(),
+            code: code.into(),
+            reason: reason.into(),
             first_seen: self.world.now(),
             content: self.pair_content(run, task),
             sealed,

@@ -236,8 +236,10 @@ pub struct Run {
     pub nameless: HashSet<Vec<u8>>,
     /// Some contacts stand as they did before they were last seen.
     pub went_back: bool,
-    /// The times of contacts whose push was proved before the scan: what a lagging replica shows may be older.
+    /// The times that look-ups of this run have shown: what a replica that lags shows afterwards may be older.
     pub shown: HashMap<RemoteId, Stamp>,
+    /// Contacts that a look-up of this run did not find: a replica that lags may show them afterwards.
+    pub missed: HashSet<RemoteId>,
     /// Keys of the contacts that this run was shown and that can't be read.
     pub unreadable: HashSet<Vec<u8>>,
     /// What changed since the scan could not be read as a whole.
@@ -357,6 +359,7 @@ impl Run {
             live_links: 0,
             tries: HashMap::new(),
             unfound: HashMap::new(),
+            missed: HashSet::new(),
             dying: HashSet::new(),
             refused: Vec::new(),
             held_batch: Batch::new(),
@@ -372,6 +375,14 @@ impl Run {
     /// Whether who was known before and is not in `seen` is not in the CRM any more, or was hidden from a whole read.
     pub(crate) fn has_shown_all(&self) -> bool {
         self.full && !self.first_load && self.scan_end.is_some()
+    }
+
+    /// Keeps in mind the newest time that a look-up has shown of a contact.
+    pub fn saw(&mut self, id: &RemoteId, stamp: Option<Stamp>) {
+        if let Some(stamp) = stamp {
+            let newest = self.shown.entry(id.clone()).or_insert(stamp);
+            *newest = stamp.max(*newest);
+        }
     }
 
     /// Whether a person is asked about a pair whose record died on this side.

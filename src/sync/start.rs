@@ -42,7 +42,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         (run.facts.site, run.facts.database) = (site, database);
 
         run.full = run.since.is_none() && self.full_is_due(&run.facts);
-        run.full |= run.rewound.is_some() || run.relink;
+        // A backup may have set back what no incremental read shows.
+        run.full |= run.rewound.is_some() || run.accept.contains(&Guard::Rewound) || run.relink;
         if !run.dry {
             self.local.prepare().await?;
         }

@@ -12,7 +12,8 @@ use crate::remote::{Found, LookUp, Outgoing, Pushed, Remote, RemoteScan, ScanSte
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
-use super::memory::{Intent, put_json};
+use super::behind::Age;
+use super::memory::{Intent, IntentKind, put_json};
 use super::run::{Run, Task};
 use super::view::{RemoteView, email_digest, external_digest};
 
@@ -93,7 +94,37 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             self.look_up_missing(run, sendings, |sending| sending.unknown && !landed(sending))
                 .await?;
         }
+        for sending in sendings.iter_mut() {
+            if self.proves_nothing(run, sending, since) || self.is_older(run, sending) {
+                sending.got = None;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether what was found for a new row stood there before the push, by its own time: the push has not reached it, or a replica
+    /// that lags shows it as it was. Never proof of anything: it may even be a contact that is dead, which no full read shows.
+    fn proves_nothing(&self, run: &Run, sending: &Sending, since: Option<Stamp>) -> bool {
+        let intent = &sending.intent;
+        let Some((got, stamp)) = sending.got.as_ref().and_then(|got| Some((got, got.stamp?)))
+        else {
+            return false;
+        };
+        if intent.kind != IntentKind::Create || since.is_none_or(|since| stamp >= since) {
+            return false;
+        }
+        let is_dead = intent.remote.as_ref() == Some(&got.id);
+        let began = run.scan_end.as_ref().and_then(|end| end.server_time);
+        let missed =
+            run.full && began.is_some_and(|began| stamp < began) && !run.seen.contains(&got.id);
+        is_dead || missed || !landed(sending)
+    }
+
+    /// Whether a replica that lags answered: the contact was newer when the push was composed on it.
+    fn is_older(&self, run: &Run, sending: &Sending) -> bool {
+        let known = sending.task.remote.as_ref().and_then(|view| view.stamp);
+        let seen = sending.got.as_ref().and_then(|view| view.stamp);
+        self.age(run, seen, known) != Age::Current
     }
 
     /// Sends a batch; one that is refused is halved until the culprit stands alone (H-23).

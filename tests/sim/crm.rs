@@ -173,6 +173,11 @@ impl Universe {
 
     fn document(&mut self, id: i64) -> Option<RemoteRecord> {
         let person = self.crm.people.get_mut(&id)?;
+        if self.settings.rare.lag > 0 && !person.unseen.is_empty() {
+            let shown = self.past.shown.entry(id).or_default();
+            shown.extend(person.unseen.iter().copied());
+            self.past.shown_at = Some(self.now);
+        }
         person.unseen.clear();
         person.newborn = false;
         Some(record_of(person))

@@ -584,9 +584,12 @@ pub fn finish(mut life: Life) -> Played {
         life.wait(Duration::from_secs(900));
     }
     if life.shared.borrow().settings.rare.settles_slowly() {
-        // Who waits because of a contact that took the place of another, or went back in time, may be settled by the next full read.
-        life.wait(Duration::from_secs(26 * 3600));
-        life.good_run();
+        // Who waits because of a contact that took the place of another, or went back in time, may be settled by the next full read,
+        // and shows what the service makes of that to the run after it.
+        for wait in [26 * 3600, 900] {
+            life.wait(Duration::from_secs(wait));
+            life.good_run();
+        }
     }
     // Quiescence, also of a full read.
     for wait in [900, 26 * 3600] {

@@ -34,9 +34,10 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let first = number("SIM_FIRST").unwrap_or(0);
     match (number("SIM_SEED"), number("SIM_SEEDS")) {
         (Some(seed), _) => seed..seed + 1,
-        (None, Some(count)) => 0..count,
+        (None, Some(count)) => first..first + count,
         (None, None) => 0..usual,
     }
 }

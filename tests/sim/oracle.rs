@@ -61,7 +61,7 @@ type Place = (Side, String, &'static str);
 /// What happened, in order.
 #[derive(Default)]
 pub struct Log {
-    clock: u64,
+    pub clock: u64,
     /// The last edit of a user, by side, person and field.
     pub heads: BTreeMap<Place, (u64, String)>,
     /// What each field showed, from when on; `None`: the record was gone.
@@ -112,7 +112,8 @@ pub struct Log {
     pub rewound: BTreeSet<String>,
     /// What the other side alone shows of records that a backup set back.
     pub rescued: BTreeMap<(Side, String), Vec<(&'static str, String)>>,
-    /// People whose contact was merged with one that was not linked yet, or became another: one may take over the row of the other.
+    /// People whose contact was merged with one that was not linked yet, or became another, or came back from the dead: one may take
+    /// over the row of the other.
     pub merged: BTreeSet<String>,
     pub run: u64,
     /// Edits that the bridge overwrote, and that must be kept somewhere.
@@ -192,6 +193,18 @@ impl Log {
                 .or_default()
                 .push((field, stands.to_owned()));
         }
+    }
+
+    /// Whether the last edit of a field on this side, which is still to arrive, was made after this time.
+    pub fn is_edited_since(
+        &self,
+        side: Side,
+        anchor: &str,
+        field: &'static str,
+        clock: u64,
+    ) -> bool {
+        let head = self.heads.get(&(side, anchor.to_owned(), field));
+        head.is_some_and(|(at, _)| *at > clock)
     }
 
     /// A record that a backup set back was edited before anybody noticed: now it is as new as any, and what it shows besides looks
@@ -728,7 +741,9 @@ impl Universe {
             };
             let linked = remote.first().and_then(of_contact).map(|link| &link.key);
             let row = linked.filter(|key| local.contains(key)).or(local.first());
-            match (remote.first(), row) {
+            // Of two, as after a backup of the CRM, the linked one.
+            let is_linked = |id: &&i64| of_contact(id).is_some_and(|link| Some(&link.key) == row);
+            match (remote.iter().find(is_linked).or(remote.first()), row) {
                 (Some(id), Some(key)) => {
                     self.compare(&anchor, *id, key, is_held, &held, waiting, &mut broken);
                 }

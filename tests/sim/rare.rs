@@ -1,7 +1,7 @@
 //! What happens rarely, and in these worlds often: contacts that are merged, backups that are put back, a service that lies,
 //! lags or answers with a web page, clocks that change, a disk that is full.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -118,10 +118,17 @@ impl Rare {
 /// What a world keeps of its past.
 #[derive(Default)]
 pub struct Past {
-    crm: Option<BTreeMap<i64, Person>>,
+    /// The contacts, and the clock of the edits.
+    crm: Option<(BTreeMap<i64, Person>, u64)>,
     state: Option<Disk>,
+    /// Who was merged with somebody.
+    merged: BTreeSet<String>,
     /// The contacts as they were, for replicas that are behind.
     replicas: VecDeque<(DateTime<Utc>, BTreeMap<i64, Person>)>,
+    /// Which edits this run was the first to be shown, by contact.
+    pub shown: BTreeMap<i64, BTreeSet<&'static str>>,
+    /// When it was shown the last of them.
+    pub shown_at: Option<DateTime<Utc>>,
     /// The disk is full from this point of the run on.
     pub full_at: Option<u64>,
 }
@@ -134,8 +141,8 @@ impl Universe {
         // What a killed run saw last, its state may not know.
         if !self.dead && !self.log.restored && happens(rare.crm_restored, &mut self.chance) {
             match self.past.crm.take() {
-                None => self.past.crm = Some(self.crm.people.clone()),
-                Some(people) => self.restore_crm(people),
+                None => self.past.crm = Some((self.crm.people.clone(), self.log.clock)),
+                Some((people, taken)) => self.restore_crm(people, taken),
             }
         }
         if happens(rare.state_restored, &mut self.chance) {
@@ -157,6 +164,8 @@ impl Universe {
         // What a policy had kept was kept there.
         self.log.overwritten.clear();
         self.log.state_is_older = true;
+        // Who shows the keys of another since they were merged may be linked with that one's row.
+        self.log.merged.append(&mut self.past.merged);
         // Who is an echo of a push was known there alone.
         let echoes: Vec<String> = (self.crm.living())
             .filter(|person| self.log.echoes.contains(&person.id))
@@ -166,17 +175,29 @@ impl Universe {
         self.log.echoes.clear();
     }
 
-    fn restore_crm(&mut self, people: BTreeMap<i64, Person>) {
+    fn restore_crm(&mut self, people: BTreeMap<i64, Person>, taken: u64) {
         self.fault("a backup of the CRM is put back");
         let before = self.snapshots(Side::Remote);
+        let ids = self.ids_of_people();
         self.crm.people = people;
         for person in self.crm.people.values_mut() {
             person.unseen.clear();
         }
+        // A contact that had died is back in the place of the one that was made since: to the bridge it is dead.
+        for (anchor, id) in self.ids_of_people() {
+            if ids.get(&anchor).is_some_and(|before| *before != id) {
+                self.log.merged.insert(anchor);
+            }
+        }
         self.crm.ghosts.clear();
         self.crm.late.clear();
         self.past.replicas.clear();
-        self.note_restored(Side::Remote, &before);
+        self.note_restored(Side::Remote, &before, taken);
+    }
+
+    fn ids_of_people(&self) -> BTreeMap<String, i64> {
+        let id = |person: &Person| (person.values["lastName"].clone(), person.id);
+        self.crm.living().map(id).collect()
     }
 
     /// What everybody shows on a side.
@@ -207,7 +228,7 @@ impl Universe {
     }
 
     /// What was lost on the restored side nobody entered there any more; what the other side shows of it must live.
-    fn note_restored(&mut self, side: Side, before: &BTreeMap<String, Snapshot>) {
+    fn note_restored(&mut self, side: Side, before: &BTreeMap<String, Snapshot>, taken: u64) {
         let after = self.snapshots(side);
         let other = self.snapshots(side.other());
         self.log.restored = true;
@@ -217,7 +238,10 @@ impl Universe {
                 // Merged since: the backup may have others of those who were made one.
                 (Some(was), Some(is)) if !self.log.merged.contains(&anchor) => {
                     for (field, _) in FIELDS {
-                        if was[field] == is[field] {
+                        // One that was entered after the backup is gone, though another like it may have come back.
+                        if was[field] == is[field]
+                            && !self.log.is_edited_since(side, &anchor, field, taken)
+                        {
                             continue;
                         }
                         let stands = other.get(&anchor).map(|values| values[field].as_str());
@@ -263,9 +287,10 @@ impl Universe {
         let known = anchors
             .iter()
             .all(|anchor| self.log.linked.contains_key(anchor));
-        if !known {
+        if !known || self.log.state_is_older {
             self.log.merged.extend(anchors.clone());
         }
+        self.past.merged.extend(anchors.clone());
         let has_identity =
             ["externalId", "emailAddress"].map(|path| !stayer.values[path].is_empty());
         let mut id = stays;
@@ -331,6 +356,34 @@ impl Universe {
         // The one that stood at that time is the newest of those before it.
         while replicas.len() > 1 && replicas[1].0 <= oldest {
             replicas.pop_front();
+        }
+    }
+
+    /// What a run was shown and did not take, as one that was killed, or that looked for something else, is gone with it; and a replica
+    /// that lags may not show it to the next.
+    pub fn forget_what_no_run_has_taken(&mut self) {
+        let shown = std::mem::take(&mut self.past.shown);
+        let lag = chrono::Duration::seconds(self.settings.rare.lag as i64);
+        let shown_at = self.past.shown_at.take();
+        if shown_at.is_none_or(|shown_at| self.now - shown_at > lag) {
+            return;
+        }
+        let rows = self.snapshots(Side::Local);
+        for (id, paths) in shown {
+            let Some(person) = self.crm.people.get(&id) else {
+                continue;
+            };
+            let row = rows.get(&person.values["lastName"]);
+            let lost = FIELDS.iter().filter(|(field, path)| {
+                let is_taken = row.is_some_and(|row| {
+                    let shows = canonical(field, &person.get(path));
+                    self.log.alike(field, &shows, &row[field])
+                });
+                paths.contains(path) && !is_taken
+            });
+            let lost: Vec<&'static str> = lost.map(|(_, path)| *path).collect();
+            let person = self.crm.people.get_mut(&id).expect("it lives");
+            person.unseen.extend(lost);
         }
     }
 

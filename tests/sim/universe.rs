@@ -135,6 +135,7 @@ impl Universe {
     }
 
     pub fn pass_time(&mut self, span: Duration) {
+        self.remember_for_replicas();
         self.now += chrono::Duration::from_std(span).unwrap();
         self.monotonic += span;
         self.run_late_requests();
@@ -180,7 +181,6 @@ impl Universe {
             self.say(|| format!("      STANDS STILL at {name}"));
         }
         self.disk.full |= self.past.full_at.is_some_and(|at| self.points >= at);
-        self.remember_for_replicas();
         let millis = self.chance.between(1, 400);
         self.pass_time(Duration::from_millis(millis));
         if self.chance.permille(self.busy) {
@@ -224,6 +224,7 @@ pub fn drive_overtaken<F: Future>(shared: &Shared, future: F, meanwhile: impl Fn
     let mut meanwhile = Some(meanwhile);
     {
         let mut universe = shared.borrow_mut();
+        universe.forget_what_no_run_has_taken();
         (universe.dead, universe.points) = (false, 0);
     }
     loop {
@@ -290,6 +291,7 @@ pub fn drive_overtaken<F: Future>(shared: &Shared, future: F, meanwhile: impl Fn
 pub fn drive<F: Future>(shared: &Shared, future: F) -> Option<F::Output> {
     {
         let mut universe = shared.borrow_mut();
+        universe.forget_what_no_run_has_taken();
         (universe.dead, universe.points) = (false, 0);
     }
     let mut future = pin!(future);

@@ -462,18 +462,21 @@ fn each_flow_is_counted_where_it_belongs() {
             Flow::Review,
             Flow::Unreadable(Side::Remote),
             Flow::Unreadable(Side::Local),
+            Flow::Doubt,
         ],
     };
     assert_eq!(merged.to_local().collect::<Vec<_>>(), [2, 4]);
     assert_eq!(merged.to_remote().collect::<Vec<_>>(), [3, 5]);
-    assert_eq!(merged.in_review().collect::<Vec<_>>(), [6]);
-    assert_eq!(merged.conflicts().collect::<Vec<_>>(), [4, 5, 6]);
+    assert_eq!(merged.in_review().collect::<Vec<_>>(), [6, 9]);
+    assert_eq!(merged.conflicts().collect::<Vec<_>>(), [4, 5, 6, 9]);
     assert_eq!(merged.unreadable().collect::<Vec<_>>(), [7, 8]);
     assert!(!merged.drifts());
+    assert!(merged.is_doubtful());
     let drifted = Merged {
         flows: vec![Flow::Keep, Flow::Drift],
     };
     assert!(drifted.drifts());
+    assert!(!drifted.is_doubtful());
 }
 
 #[test]
@@ -503,7 +506,7 @@ pub(in crate::sync) fn mirror(flow: Flow) -> Flow {
         Flow::ToRemote => Flow::ToLocal,
         Flow::Settled(side) => Flow::Settled(other(side)),
         Flow::Unreadable(side) => Flow::Unreadable(other(side)),
-        same @ (Flow::Keep | Flow::Agree | Flow::Review | Flow::Drift) => same,
+        same @ (Flow::Keep | Flow::Agree | Flow::Review | Flow::Doubt | Flow::Drift) => same,
     }
 }
 
@@ -555,7 +558,7 @@ fn f15_a_contact_that_went_back_is_asked_about_whatever_the_policy() {
                 let seen = sight(local, Some(2), Some((1, 1)));
                 merge_field(rule(Direction::Both, policy), seen, doubtful)
             };
-            assert_eq!(flow(None), Flow::Review, "{policy:?}");
+            assert_eq!(flow(None), Flow::Doubt, "{policy:?}");
             for side in [Side::Local, Side::Remote] {
                 assert_eq!(flow(Some(side)), Flow::Settled(side), "{policy:?}");
             }
