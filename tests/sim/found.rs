@@ -332,6 +332,91 @@ const FOUND: [(Play, u64, &str); 68] = [
         4350,
         "the same after a kill in the run that carried a backup back",
     ),
+    (
+        Play::Rare,
+        2318,
+        "what a person was asked about after a backup passed for an edit once another field had been sent",
+    ),
+    (
+        Play::Rare,
+        5560,
+        "what could not be sent to a restored contact came back from it as an edit",
+    ),
+    (
+        Play::Rare,
+        6204,
+        "a replica showed a dead contact in the place of the one just made, and the row was overwritten with it",
+    ),
+    (
+        Play::Rare,
+        7319,
+        "a field that a user emptied beside the unproved push of a first meeting was filled again",
+    ),
+    (
+        Play::Rare,
+        13039,
+        "a field that a killed run had filled at a first meeting, and that a user emptied, was filled again",
+    ),
+    (
+        Play::Rare,
+        14328,
+        "a deletion that came after an accepted backup was undone by the full read that followed",
+    ),
+    (
+        Play::Rare,
+        15582,
+        "a contact that had stood there before a lost push passed for the one that was made",
+    ),
+    (
+        Play::Rare,
+        18081,
+        "two rows whose pushes had found one contact after a merge took it in turns",
+    ),
+    (
+        Play::Rare,
+        18627,
+        "a push whose proof could not be read looked like an edit of the contact, and brought a deleted row back",
+    ),
+    (
+        Play::Rare,
+        18896,
+        "a replica that lagged twice had an edit overwritten that the run had seen",
+    ),
+    (
+        Play::Rare,
+        19065,
+        "a restored contact whose row a killed run had written flowed into the row",
+    ),
+    (
+        Play::Rare,
+        22985,
+        "a dead contact came back to life, as a replica still had it",
+    ),
+    (
+        Play::Rare,
+        23248,
+        "a contact that shows little of what was sent passed for the one that was made",
+    ),
+    (
+        Play::Rare,
+        24288,
+        "a row was linked with a dead contact that a replica still had, and made a second person",
+    ),
+    (
+        Play::Rare,
+        25152,
+        "a push that a replica did not show yet looked like an edit of the contact, and brought a deleted row back",
+    ),
+    (
+        Play::Rare,
+        31635,
+        "a contact that was just made, and that a replica did not show, took its row with it",
+    ),
+    (
+        Play::Rare,
+        33032,
+        "a second contact that a push had made was forgotten when it could not be read at once",
+    ),
 ];
 
 #[test]
