@@ -619,7 +619,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let RemoteItem::Record(record) = *item else {
                 continue;
             };
-            if let Some(changed) = collected.pairs.get_mut(&id).filter(|_| !record.deleted) {
+            let Some(changed) = collected.pairs.get_mut(&id).filter(|_| !record.deleted) else {
+                continue;
+            };
+            let known = run.shown.get(&id).copied().max(changed.link.stamp);
+            if self.age(run, record.stamp, known) == Age::Behind {
+                collected.behind.push(id);
+            } else {
                 changed.remote = RemoteState::Seen(self.view(run, &record));
             }
         }

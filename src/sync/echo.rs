@@ -97,7 +97,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Looks for whoever stands at the address now. Somebody who is not linked and shows what was sent is put into review, in
-    /// `batch`. Absence proves something only once the service can't be working on the request any more (H-21). `E-LOOKUP` where
+    /// `batch`. Whether somebody other than the contact that was meant stands there: absence proves something only once the service can't be working on the request any more (H-21). `E-LOOKUP` where
     /// somebody is there who can't be read.
     pub(crate) async fn hold_echo(
         &self,
@@ -106,17 +106,21 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         meant: &RemoteId,
         intent: &Intent,
         batch: &mut Batch,
-    ) -> Result<()> {
-        let Some(view) = self.found(run, &sent.look_up()).await? else {
-            return Ok(());
+    ) -> Result<bool> {
+        let Some(view) = self
+            .found(run, &sent.look_up())
+            .await?
+            .filter(|view| view.id != *meant)
+        else {
+            return Ok(false);
         };
-        if view.id == *meant || !self.shows_what_was_sent(run, intent, &view) {
-            return Ok(());
+        if !self.shows_what_was_sent(run, intent, &view) {
+            return Ok(true);
         }
         let memory = Memory::new(self.store);
         let links = memory.links(std::slice::from_ref(&view.id)).await?;
         if links.into_iter().flatten().next().is_some() {
-            return Ok(());
+            return Ok(true);
         }
         let key = dirty_remote(&view.id);
         let matched: Vec<usize> = (0..self.mapping.fields.len())
@@ -153,7 +157,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             meant = %meant,
             "a push made a second contact, because its address was changed in the CRM meanwhile"
         );
-        Ok(())
+        Ok(true)
     }
 
     /// Whether it shows something of what was sent, beyond the address: somebody else may have got that meanwhile.

@@ -19,7 +19,7 @@ use super::resolve::{Landing, alike, landing};
 use super::review::OLDER;
 use super::run::{Action, Hold, Pushing, Run, Task};
 use super::view::{LocalView, RemoteView};
-use super::window::{Sending, WINDOW};
+use super::window::{Sending, WINDOW, landed};
 
 /// Pushes in a row without effect before a field is held.
 pub(crate) const MISSES_MAX: u8 = 3;
@@ -33,8 +33,8 @@ pub(crate) const UNSENT: Digest = Digest(0);
 enum Fresh {
     Record(RemoteRecord),
     Gone,
-    /// Another contact answers to its External ID.
-    Taken,
+    /// Another contact answers to its External ID, with this time.
+    Taken(RemoteId, Option<Stamp>),
     Unreadable,
     /// It is as it was before this bridge last saw it.
     Old(Age),
@@ -58,9 +58,21 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let fresh = self.look_afresh(run, &tasks).await?;
         let shared = self.shared_addresses(run, &fresh).await?;
         let (mut sendings, mut settled, mut losers) = (Vec::new(), Vec::new(), Batch::new());
+        for fresh in &fresh {
+            if let Fresh::Taken(id, stamp) = fresh {
+                run.saw(id, *stamp);
+            }
+        }
         for (mut task, fresh) in tasks.into_iter().zip(fresh) {
             let Some(link) = task.link.clone() else {
                 continue;
+            };
+            // Another look-up of this window may have shown it later than its own.
+            let fresh = match fresh {
+                Fresh::Record(record) if self.is_behind_what_was_shown(run, &record) => {
+                    Fresh::Old(Age::Behind)
+                }
+                fresh => fresh,
             };
             let is_again = task.pushed != Pushing::Idle;
             match fresh {
@@ -88,7 +100,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     run.full_next |= waits.is_none_or(|review| review.decision.is_some());
                     self.hold_push(run, task).await?;
                 }
-                Fresh::Taken => {
+                Fresh::Taken(..) => {
                     task.holds.push(Hold {
                         code: "E-EXT-NOT-UNIQUE",
                         reason: "Another contact has the same External ID, so this one can't be addressed; make them differ in the CRM".into(),
@@ -108,6 +120,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     self.hold_push(run, task).await?;
                 }
                 Fresh::Unreadable => {
+                    look_again(run, &mut task);
                     task.holds.push(Hold {
                         code: UNREADABLE,
                         reason: "The contact was found but can't be read".into(),
@@ -172,7 +185,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     Found::Nothing => return Ok(Fresh::Gone),
                 };
                 Ok(match found {
-                    RemoteItem::Record(record) if record.id != link.remote => Fresh::Taken,
+                    RemoteItem::Record(record) if record.id != link.remote => {
+                        Fresh::Taken(record.id, record.stamp)
+                    }
                     RemoteItem::Record(record) if record.deleted => Fresh::Gone,
                     RemoteItem::Record(record) => {
                         let known = shown
@@ -256,13 +271,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let Some(meant) = &intent.remote else {
             return Ok(());
         };
-        match self
+        let is_found = match self
             .hold_echo(run, &sent, meant, intent, &mut task.extra)
             .await
         {
-            // Nothing is proved then, and the next run looks again.
-            Err(error) if error.code() == UNREADABLE => sending.got = None,
-            held => held?,
+            Err(error) if error.code() == UNREADABLE => false,
+            found => found?,
+        };
+        if !is_found && !landed(sending) {
+            // It arrived somewhere, and nobody shows it yet: nothing is proved, and the next run looks again.
+            sending.got = None;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::local::Local;
-use crate::model::{Digest, RemoteId, RemoteItem, Result, World};
+use crate::model::{Digest, LocalKey, RemoteId, RemoteItem, Result, World};
 use crate::remote::{Found, LookUp, Remote};
 use crate::state::{StateStore, Table};
 
@@ -116,10 +116,26 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if !self.has_unread(run) {
             return Ok(tasks);
         }
+        let keys: Vec<LocalKey> = tasks
+            .iter()
+            .filter_map(|task| task.local.as_ref().map(|view| view.key.clone()))
+            .collect();
+        // A lost state knows no pairs, and who has neither key is known by what the database recorded.
+        let recorded: HashMap<LocalKey, RemoteId> = (self.local.links_by_key(&keys).await?)
+            .into_iter()
+            .flatten()
+            .filter_map(|link| Some((link.key, link.remote_id?)))
+            .collect();
         let questions: Vec<(usize, LookUp)> = tasks
             .iter()
             .enumerate()
-            .flat_map(|(at, task)| self.questions_of_new(run, task).map(move |by| (at, by)))
+            .flat_map(|(at, task)| {
+                let known = task.local.as_ref().and_then(|view| recorded.get(&view.key));
+                let by_id = known.cloned().map(LookUp::Id).into_iter();
+                by_id
+                    .chain(self.questions_of_new(run, task))
+                    .map(move |by| (at, by))
+            })
             .collect();
         let mut met: HashMap<usize, RemoteItem> = HashMap::new();
         for (at, found) in self.look_up_all(questions).await? {

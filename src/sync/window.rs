@@ -247,7 +247,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 }
 
 /// Whether everything that was sent shows itself.
-fn landed(sending: &Sending) -> bool {
+pub(crate) fn landed(sending: &Sending) -> bool {
     sending.got.as_ref().is_some_and(|got| {
         sending
             .intent

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 68] = [
+const FOUND: [(Play, u64, &str); 85] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,

@@ -207,9 +207,9 @@ impl Log {
         head.is_some_and(|(at, _)| *at > clock)
     }
 
-    /// A record that a backup set back was edited before anybody noticed: now it is as new as any, and what it shows besides looks
-    /// like that edit too.
-    fn edited_after_a_backup(&mut self, side: Side, anchor: &str) {
+    /// A record that a backup set back was edited, or deleted, before anybody noticed: now it is as new as any, and what it shows
+    /// besides looks like that edit too.
+    pub fn edited_after_a_backup(&mut self, side: Side, anchor: &str) {
         for (field, value) in self
             .rescued
             .remove(&(side, anchor.to_owned()))

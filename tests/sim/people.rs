@@ -409,6 +409,7 @@ impl Universe {
         }
         self.leave_ghost(&as_it_was);
         self.crm.graves.insert(id.to_string(), anchor.clone());
+        self.log.edited_after_a_backup(Side::Remote, &anchor);
         self.log.deleted(Side::Remote, &anchor, values);
         let agreed = self
             .disk
