@@ -306,7 +306,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let is_asked = self.is_doubted(run, &link) && !run.accept.contains(&Guard::Rewound);
         collected.older += u64::from(age == Age::WentBack && !is_asked);
         // What a replica shows that lags behind is no news; the next run looks again.
-        let is_behind = age == Age::Behind && !view.deleted && !is_same;
+        let is_missed = run.missed.contains(&view.id);
+        let is_behind = (age == Age::Behind || is_missed) && !view.deleted && !is_same;
         if is_behind {
             collected.behind.push(view.id.clone());
         }

@@ -150,14 +150,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .or_else(|| collected.new_remote.keys().next().cloned())
             .or_else(|| collected.bad.iter().find_map(|bad| bad.id.clone()));
         let control = match present {
-            Some(id) => match self.remote.look_up(&LookUp::Id(id)).await? {
+            Some(id) => match self.remote.look_up(&LookUp::Id(id.clone())).await? {
                 Found::Item(item) => {
                     if let RemoteItem::Record(record) = *item {
                         run.saw(&record.id, record.stamp);
                     }
                     true
                 }
-                Found::Nothing => false,
+                Found::Nothing => {
+                    // It may have been deleted since the scan showed it.
+                    collected.pairs.remove(&id);
+                    collected.behind.push(id);
+                    false
+                }
             },
             // Everything is gone, and that was accepted: there is nothing left to prove the look-up by.
             None => run.accept.contains(&Guard::Emptied),

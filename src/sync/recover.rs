@@ -86,6 +86,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         }
         let Some(mut got) = got else {
+            run.missed.insert(id);
             return Ok(());
         };
         run.saw(&id, got.stamp);
@@ -133,6 +134,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let expected = self.as_sent(key, intent, &got)?;
         self.move_bases(&mut link, intent, &local, &expected, &got);
+        let left = |digests: &[Option<Digest>], field: usize| digests.get(field).copied().flatten();
+        let is_as_sent = got.digests.iter().enumerate().all(|(field, shown)| {
+            let sent = left(&intent.sent, field).or(left(&intent.follows, field));
+            sent.or(left(&intent.before, field)) == Some(*shown)
+        });
+        if is_as_sent {
+            // Nobody has edited it since: the time is that of the push.
+            (link.stamp, link.own_stamp) = (got.stamp, true);
+        }
         if is_gone {
             credit(&mut link, &intent.follows, &got);
         }
