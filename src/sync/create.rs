@@ -74,12 +74,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         self.deliver(run, &mut sendings, Batch::new()).await?;
         let mut settled: Vec<Task> = Vec::new();
+        // After a merge two rows may find one contact.
+        let mut found: HashMap<RemoteId, LocalKey> = HashMap::new();
         for sending in sendings {
-            let of_window = settled.iter().find_map(|task| {
-                let (contact, got) = (task.remote.as_ref()?, sending.got.as_ref()?);
-                (contact.id == got.id).then(|| task.local.as_ref().map(|view| view.key.clone()))?
-            });
-            settled.extend(self.judge_new(run, sending, of_window).await?);
+            let of_window = sending.got.as_ref().and_then(|got| found.get(&got.id));
+            let task = self.judge_new(run, sending, of_window.cloned()).await?;
+            if let Some(link) = task.as_ref().and_then(|task| task.link.as_ref()) {
+                found.insert(link.remote.clone(), link.local.clone());
+            }
+            settled.extend(task);
         }
         self.settle(run, settled).await
     }

@@ -97,8 +97,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// Looks for whoever stands at the address now. Somebody who is not linked and shows what was sent is put into review, in
-    /// `batch`. Whether somebody other than the contact that was meant stands there: absence proves something only once the service can't be working on the request any more (H-21). `E-LOOKUP` where
-    /// somebody is there who can't be read.
+    /// `batch`. Whether somebody other than the contact that was meant stands there: absence proves something only once the service
+    /// can't be working on the request any more (H-21). `E-LOOKUP` where somebody is there who can't be read.
     pub(crate) async fn hold_echo(
         &self,
         run: &mut Run,

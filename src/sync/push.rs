@@ -475,6 +475,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             expected,
             got,
             refused,
+            unknown,
             ..
         } = sending;
         task.follows.clone_from(&intent.follows);
@@ -498,8 +499,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.link = Some(link);
             return Judgement::Settle(Box::new(task));
         };
-        // Its time tells that nothing has reached it, or that a replica answered which lags: the next run tells which.
-        let is_untouched = got.stamp.is_some()
+        // It was accepted, and has not reached the contact by its time: a replica may have answered that lags, and the next run tells.
+        // Where no answer came, the look after `settle` has told already.
+        let is_untouched = !unknown
+            && got.stamp.is_some()
             && task
                 .remote
                 .as_ref()

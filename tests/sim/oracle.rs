@@ -487,6 +487,19 @@ impl Log {
             && self
                 .was_shown(side.other(), anchor, field, value, 0)
                 .is_some()
+            || value.is_empty() && self.is_as_before_they_agreed(side, anchor, field)
+    }
+
+    /// Whether a side that was empty from the beginning has never shown anything that the other one had: what a push of their first
+    /// meeting brought has not arrived, and an empty field is nobody's edit.
+    fn is_as_before_they_agreed(&self, side: Side, anchor: &str, field: &'static str) -> bool {
+        let line = |side| self.shown.get(&(side, anchor.to_owned(), field));
+        let began_empty = line(side)
+            .and_then(|line| line.first())
+            .is_some_and(|(_, value)| value.as_deref() == Some(""));
+        let others = line(side.other()).into_iter().flatten();
+        let mut filled = others.filter_map(|(_, value)| value.as_deref().filter(|v| !v.is_empty()));
+        began_empty && filled.all(|value| self.was_shown(side, anchor, field, value, 0).is_none())
     }
 
     /// When `side` first showed the value, at `after` or later.
