@@ -134,7 +134,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 if intent.mapping == run.facts.mapping {
                     let mut link = self.migrate(run, link);
                     let view = local_view(self.vault, self.mapping, &row);
-                    move_to(&mut link, intent, &view);
+                    move_to(&mut link, intent, &view, run.filled.contains(id));
                     // Which time the contact had then is not known here; the next look at it tells.
                     run.dirty_remote.insert(id.clone());
                     batch.put(Table::Inbox, dirty_remote(id), Vec::new());
@@ -202,7 +202,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         if let Some(intent) = run.announced.get(&link.remote)
             && intent.mapping == run.facts.mapping
         {
-            move_to(link, intent, local);
+            move_to(link, intent, local, false);
         }
     }
 
@@ -238,10 +238,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 }
 
 /// Where the row shows what was announced, both sides showed it then; its child rows are claimed.
-fn move_to(link: &mut Link, intent: &Intent, local: &LocalView) {
+fn move_to(link: &mut Link, intent: &Intent, local: &LocalView, is_filled: bool) {
     for (field, sent) in intent.sent.iter().enumerate() {
         if let Some(sent) = sent
-            && local.digests[field] == *sent
+            && (is_filled || local.digests[field] == *sent)
         {
             link.bases[field] = Some(Base {
                 local: *sent,

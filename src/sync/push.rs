@@ -486,7 +486,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             // Nothing is proved: what was announced stays, and the next run looks again. It is no first meeting any more.
             if task.fresh {
                 link.met = true;
-                let met = self.bases_when_met(run, &intent, false);
+                let met = self.bases_when_met(run, &intent);
                 for (base, met) in link.bases.iter_mut().zip(met) {
                     *base = base.or(met);
                 }

@@ -169,13 +169,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .local
             .links_by_remote(std::slice::from_ref(&got.id))
             .await?;
-        let recorded = recorded.into_iter().flatten().next();
         // The database records the pair together with what it writes into the row.
-        let is_filled = recorded.is_some_and(|row| row.key == intent.local);
+        if (recorded.into_iter().flatten()).any(|row| row.key == intent.local) {
+            run.filled.insert(got.id.clone());
+        }
         let link = Link {
             local: intent.local.clone(),
             met: true,
-            bases: self.bases_when_met(run, intent, is_filled),
+            bases: self.bases_when_met(run, intent),
             ..bare
         };
         let record = self.link_row(run, intent.local.clone(), &link, Some(got));
@@ -188,28 +189,21 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(matches!(outcome, Some(RowOutcome::Written(_))).then_some(link))
     }
 
-    /// What two that had just met agree on while the push of their first meeting is not proved. `is_filled`: the row has received what
-    /// it lacked.
-    pub(crate) fn bases_when_met(
-        &self,
-        run: &Run,
-        intent: &Intent,
-        is_filled: bool,
-    ) -> Vec<Option<Base>> {
+    /// What two that had just met agree on while the push of their first meeting is not proved.
+    pub(crate) fn bases_when_met(&self, run: &Run, intent: &Intent) -> Vec<Option<Base>> {
         let base = |field: usize| {
             if intent.sent[field].is_some() {
                 return None; // Reading back tells.
             }
             let fingerprint = self.mapping.fields[field].fingerprint;
             let empty = field_digest(self.vault, fingerprint, &None);
-            let was_empty = intent.local_after[field] == Some(empty);
-            let before = intent.before[field].filter(|before| *before != UNSENT);
-            let (local, remote) = match before.filter(|_| is_filled) {
-                // What it shows since then is somebody's edit.
-                Some(before) => (before, before),
-                None => (empty, UNSENT),
+            // A row that was to be filled, and was not.
+            let unfilled = Base {
+                local: empty,
+                remote: UNSENT,
             };
-            equal_then(intent, field).or(was_empty.then_some(Base { local, remote }))
+            equal_then(intent, field)
+                .or((intent.local_after[field] == Some(empty)).then_some(unfilled))
         };
         (0..run.fields.len()).map(base).collect()
     }
