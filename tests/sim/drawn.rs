@@ -1,4 +1,4 @@
-//! Stories drawn step by step: where one breaks something, the shortest that still does is printed.
+//! Stories drawn step by step by a state machine: where one breaks something, the shortest that still does is printed.
 //!
 //! The worlds of seeds go further (faults, users who act in the middle of a run); these tell what went wrong in a few lines.
 
@@ -8,6 +8,7 @@ use contactbridge::state::Table;
 use contactbridge::sync::RunOptions;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
 use crate::chance::Chance;
 use crate::life::{Life, finish};
@@ -117,31 +118,95 @@ fn take(life: &mut Life, step: &Step) {
     }
 }
 
-fn broken_by(seed: u64, steps: &[Step], forgets: &[Table]) -> Vec<String> {
-    let mut life = Life::new(seed, Settings::fair(&mut Chance::new(seed)));
-    life.shared.borrow_mut().disk.forgets = forgets.to_vec();
-    for step in steps {
-        take(&mut life, step);
+/// What the steps so far make possible, and what no number of runs may exceed.
+#[derive(Clone, Debug)]
+struct Known {
+    seed: u64,
+    /// So many people were ever made by users.
+    born: usize,
+}
+
+struct Steps;
+
+impl ReferenceStateMachine for Steps {
+    type State = Known;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Known> {
+        let begins = any::<u64>().prop_map(|seed| Known { seed, born: 0 });
+        begins.boxed()
     }
-    finish(life).broken
+
+    fn transitions(_known: &Known) -> BoxedStrategy<Step> {
+        step().boxed()
+    }
+
+    /// Also what a shorter story must keep: nobody is edited who was not made.
+    fn preconditions(known: &Known, step: &Step) -> bool {
+        known.born > 0 || !matches!(step, Step::Edit(..) | Step::Delete(..))
+    }
+
+    fn apply(mut known: Known, step: &Step) -> Known {
+        known.born += usize::from(matches!(step, Step::Make(_) | Step::Meet));
+        known
+    }
+}
+
+/// A life that follows the steps, by a bridge that may forget its reviews.
+struct Story<const FORGETFUL: bool>;
+
+impl<const FORGETFUL: bool> StateMachineTest for Story<FORGETFUL> {
+    type SystemUnderTest = Life;
+    type Reference = Steps;
+
+    fn init_test(known: &Known) -> Life {
+        let life = Life::new(known.seed, Settings::fair(&mut Chance::new(known.seed)));
+        if FORGETFUL {
+            life.shared.borrow_mut().disk.forgets = vec![Table::Review];
+        }
+        life
+    }
+
+    fn apply(mut life: Life, _known: &Known, step: Step) -> Life {
+        take(&mut life, &step);
+        life
+    }
+
+    fn check_invariants(life: &Life, known: &Known) {
+        let universe = life.shared.borrow();
+        assert_eq!(universe.log.broken, Vec::<String>::new());
+        let echoes = &universe.log.echoes;
+        let contacts = universe
+            .crm
+            .living()
+            .filter(|person| !echoes.contains(&person.id));
+        assert!(contacts.count() <= known.born, "more contacts than people");
+        let rows = universe.database.living().count();
+        assert!(rows <= known.born, "more rows than people");
+    }
+
+    fn teardown(life: Life, _known: Known) {
+        assert_eq!(finish(life).broken, Vec::<String>::new());
+    }
 }
 
 /// The shortest story that was found to break something, if any was.
-fn shortest(cases: u64, forgets: &[Table]) -> Result<(), String> {
-    let mut runner = TestRunner::new_with_rng(
-        Config {
-            cases: u32::try_from(cases).expect("not that many"),
-            failure_persistence: None,
-            ..Config::default()
-        },
-        TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
-    );
-    let stories = (any::<u64>(), prop::collection::vec(step(), 1..40));
+fn shortest<const FORGETFUL: bool>(cases: u64) -> Result<(), String> {
+    let config = Config {
+        cases: u32::try_from(cases).expect("not that many"),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let chance = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let mut runner = TestRunner::new_with_rng(config.clone(), chance);
     runner
-        .run(&stories, |(seed, steps)| {
-            prop_assert_eq!(broken_by(seed, &steps, forgets), Vec::<String>::new());
-            Ok(())
-        })
+        .run(
+            &Steps::sequential_strategy(1..40),
+            |(known, steps, seen)| {
+                Story::<FORGETFUL>::test_sequential(config.clone(), known, steps, seen);
+                Ok(())
+            },
+        )
         .map_err(|failure| failure.to_string())
 }
 
@@ -149,11 +214,11 @@ fn shortest(cases: u64, forgets: &[Table]) -> Result<(), String> {
 #[test]
 fn whatever_happens_step_by_step_nothing_is_lost_or_doubled() {
     let cases = crate::number("SIM_STORIES").unwrap_or(400);
-    shortest(cases, &[]).unwrap_or_else(|story| panic!("{story}"));
+    shortest::<false>(cases).unwrap_or_else(|story| panic!("{story}"));
 }
 
 #[test]
 fn a_bridge_that_forgets_its_reviews_is_found_out_in_a_few_steps() {
-    let story = shortest(400, &[Table::Review]).expect_err("nobody noticed");
+    let story = shortest::<true>(400).expect_err("nobody noticed");
     println!("{story}");
 }
