@@ -134,7 +134,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 if intent.mapping == run.facts.mapping {
                     let mut link = self.migrate(run, link);
                     let view = local_view(self.vault, self.mapping, &row);
-                    move_to(&mut link, intent, &view, run.filled.contains(id));
+                    let is_landed = run
+                        .met
+                        .get(id)
+                        .is_some_and(|before| has_landed(intent, before, &view));
+                    move_to(&mut link, intent, &view, is_landed);
                     // Which time the contact had then is not known here; the next look at it tells.
                     run.dirty_remote.insert(id.clone());
                     batch.put(Table::Inbox, dirty_remote(id), Vec::new());
@@ -237,11 +241,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 }
 
-/// Where the row shows what was announced, both sides showed it then; its child rows are claimed.
-fn move_to(link: &mut Link, intent: &Intent, local: &LocalView, is_filled: bool) {
+/// Whether a row shows something that it was to be given and did not show before: then it was given all of that.
+fn has_landed(intent: &Intent, before: &[Option<Digest>], local: &LocalView) -> bool {
+    let announced = intent.sent.iter().zip(before).zip(&local.digests);
+    announced
+        .filter_map(|((sent, before), shown)| Some((sent.as_ref()?, before.as_ref()?, shown)))
+        .any(|(sent, before, shown)| sent == shown && sent != before)
+}
+
+/// Where the row shows what was announced, or is known to have been given it, both sides showed it then; its child rows are claimed.
+fn move_to(link: &mut Link, intent: &Intent, local: &LocalView, is_landed: bool) {
     for (field, sent) in intent.sent.iter().enumerate() {
         if let Some(sent) = sent
-            && (is_filled || local.digests[field] == *sent)
+            && (is_landed || local.digests[field] == *sent)
         {
             link.bases[field] = Some(Base {
                 local: *sent,

@@ -165,14 +165,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         got: &RemoteView,
     ) -> Result<Option<Link>> {
         let bare = self.bare_link(run, got);
-        let recorded = self
-            .local
-            .links_by_remote(std::slice::from_ref(&got.id))
-            .await?;
-        // The database records the pair together with what it writes into the row.
-        if (recorded.into_iter().flatten()).any(|row| row.key == intent.local) {
-            run.filled.insert(got.id.clone());
-        }
+        let shown = intent.local_after.clone();
+        run.met.insert(got.id.clone(), shown);
         let link = Link {
             local: intent.local.clone(),
             met: true,

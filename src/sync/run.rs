@@ -238,8 +238,8 @@ pub struct Run {
     pub went_back: bool,
     /// The times that look-ups of this run have shown: what a replica that lags shows afterwards may be older.
     pub shown: HashMap<RemoteId, Stamp>,
-    /// Contacts whose rows a killed run had written: whatever such a row shows otherwise came after.
-    pub filled: HashSet<RemoteId>,
+    /// What the rows of contacts showed when the push of their first meeting was announced, by a run that was killed.
+    pub met: HashMap<RemoteId, Vec<Option<Digest>>>,
     /// Contacts that a look-up of this run did not find: a replica that lags may show them afterwards.
     pub missed: HashSet<RemoteId>,
     /// Keys of the contacts that this run was shown and that can't be read.
@@ -362,7 +362,7 @@ impl Run {
             tries: HashMap::new(),
             unfound: HashMap::new(),
             missed: HashSet::new(),
-            filled: HashSet::new(),
+            met: HashMap::new(),
             dying: HashSet::new(),
             refused: Vec::new(),
             held_batch: Batch::new(),

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 85] = [
+const FOUND: [(Play, u64, &str); 86] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -321,6 +321,11 @@ const FOUND: [(Play, u64, &str); 85] = [
         Play::Kin,
         11431,
         "a contact that was known to be gone, and waited for a person, kept its address from others",
+    ),
+    (
+        Play::Kin,
+        1597,
+        "a field that a killed run had left out of a row passed for filled, and went over the contact's",
     ),
     (
         Play::Rare,

@@ -154,6 +154,13 @@ fn crash_seeds() -> u64 {
 /// in steps as well.
 #[test]
 fn a_run_that_recovers_may_be_the_last_too() {
+    let points = number("SIM_POINT").zip(number("SIM_SECOND"));
+    if let (Some(seed), Some((first, second))) = (number("SIM_SEED"), points) {
+        let played = play(seed, Play::Busy, Some(Death::Twice(first, second)));
+        println!("{}", played.trace.join("\n"));
+        assert_eq!(played.broken, Vec::<String>::new());
+        return;
+    }
     let mut failures = Vec::new();
     let mut pairs = 0;
     // A sample is enough for every day; the evidence takes a larger one.
