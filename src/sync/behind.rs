@@ -5,7 +5,7 @@
 use chrono::Duration;
 
 use crate::local::Local;
-use crate::model::{RemoteRecord, Result, Stamp, World};
+use crate::model::{Result, Stamp, World};
 use crate::remote::Remote;
 use crate::state::{Batch, StateStore, Table};
 
@@ -68,12 +68,6 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             return Age::Current;
         }
         age(seen, known, self.remote.server_time(), self.overlap())
-    }
-
-    /// Whether another look-up of this run has shown the contact later than this one.
-    pub(crate) fn is_behind_what_was_shown(&self, run: &Run, record: &RemoteRecord) -> bool {
-        let known = run.shown.get(&record.id).copied();
-        self.age(run, record.stamp, known) != Age::Current
     }
 
     fn overlap(&self) -> Duration {

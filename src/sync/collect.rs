@@ -299,12 +299,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let age = if unchanged {
             Age::Current
         } else {
-            let known = run.shown.get(&view.id).copied().max(link.stamp);
-            self.age(run, view.stamp, known)
+            self.age(run, view.stamp, run.known(&link))
         };
         // Whom a person was asked about for that reason is news no more, unless the backup is accepted after all.
-        let is_asked = self.is_doubted(run, &link) && !run.accept.contains(&Guard::Rewound);
-        collected.older += u64::from(age == Age::WentBack && !is_asked);
+        let is_news = age == Age::WentBack
+            && (run.accept.contains(&Guard::Rewound) || !self.is_doubted(run, &link));
+        collected.older += u64::from(is_news);
         // What a replica shows that lags behind is no news; the next run looks again.
         let is_missed = run.missed.contains(&view.id);
         let is_behind = (age == Age::Behind || is_missed) && !view.deleted && !is_same;
@@ -623,8 +623,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let Some(changed) = collected.pairs.get_mut(&id).filter(|_| !record.deleted) else {
                 continue;
             };
-            let known = run.shown.get(&id).copied().max(changed.link.stamp);
-            if self.age(run, record.stamp, known) == Age::Behind {
+            if self.age(run, record.stamp, run.known(&changed.link)) == Age::Behind {
                 collected.behind.push(id);
             } else {
                 changed.remote = RemoteState::Seen(self.view(run, &record));

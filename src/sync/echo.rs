@@ -165,12 +165,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let telling = self.telling(run);
         intent.mapping != run.facts.mapping
             || (0..run.fields.len()).any(|field| {
-                let of = |digests: &[Option<Digest>]| digests.get(field).copied().flatten();
-                let stood = of(&intent.sent)
-                    .or_else(|| of(&intent.follows))
-                    .or_else(|| of(&intent.before));
                 view.values[field].is_ok()
-                    && stood.is_some_and(|stood| {
+                    && intent.stood(field).is_some_and(|stood| {
                         stood == view.digests[field] && telling.tells(field, stood)
                     })
             })

@@ -69,7 +69,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             };
             // Another look-up of this window may have shown it later than its own.
             let fresh = match fresh {
-                Fresh::Record(record) if self.is_behind_what_was_shown(run, &record) => {
+                Fresh::Record(record)
+                    if self.age(run, record.stamp, run.known(&link)) != Age::Current =>
+                {
                     Fresh::Old(Age::Behind)
                 }
                 fresh => fresh,
@@ -190,10 +192,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                     RemoteItem::Record(record) if record.deleted => Fresh::Gone,
                     RemoteItem::Record(record) => {
-                        let known = shown
-                            .max(link.stamp)
-                            .max(run.shown.get(&record.id).copied());
-                        match engine.age(run, record.stamp, known) {
+                        match engine.age(run, record.stamp, shown.max(run.known(&link))) {
                             Age::Current => Fresh::Record(record),
                             age => Fresh::Old(age),
                         }

@@ -134,12 +134,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         let expected = self.as_sent(key, intent, &got)?;
         self.move_bases(&mut link, intent, &local, &expected, &got);
-        let left = |digests: &[Option<Digest>], field: usize| digests.get(field).copied().flatten();
-        let is_as_sent = got.digests.iter().enumerate().all(|(field, shown)| {
-            let sent = left(&intent.sent, field).or(left(&intent.follows, field));
-            sent.or(left(&intent.before, field)) == Some(*shown)
-        });
-        if is_as_sent {
+        let mut shown = got.digests.iter().enumerate();
+        if shown.all(|(field, shown)| intent.stood(field) == Some(*shown)) {
             // Nobody has edited it since: the time is that of the push.
             (link.stamp, link.own_stamp) = (got.stamp, true);
         }
@@ -165,8 +161,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         got: &RemoteView,
     ) -> Result<Option<Link>> {
         let bare = self.bare_link(run, got);
-        let shown = intent.local_after.clone();
-        run.met.insert(got.id.clone(), shown);
+        run.met.insert(got.id.clone(), intent.local_after.clone());
         let link = Link {
             local: intent.local.clone(),
             met: true,

@@ -380,6 +380,11 @@ impl Run {
         self.full && !self.first_load && self.scan_end.is_some()
     }
 
+    /// The newest time that is known of a contact.
+    pub fn known(&self, link: &Link) -> Option<Stamp> {
+        self.shown.get(&link.remote).copied().max(link.stamp)
+    }
+
     /// Keeps in mind the newest time that a look-up has shown of a contact.
     pub fn saw(&mut self, id: &RemoteId, stamp: Option<Stamp>) {
         if let Some(stamp) = stamp {

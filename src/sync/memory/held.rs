@@ -68,6 +68,16 @@ pub struct Intent {
     pub tries: u8,
 }
 
+impl Intent {
+    /// What the contact shows of a field after the push, if nobody edits it. `None`: not known.
+    pub fn stood(&self, field: usize) -> Option<Digest> {
+        let of = |digests: &[Option<Digest>]| digests.get(field).copied().flatten();
+        of(&self.sent)
+            .or_else(|| of(&self.follows))
+            .or_else(|| of(&self.before))
+    }
+}
+
 /// The identity that a contact was sent under; sealed, because an e-mail address is a person's data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedIdentity {
