@@ -104,6 +104,26 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Some(key)
     }
 
+    /// Whether the database has recorded this pair, as it does together with what it is given of a first meeting.
+    pub(crate) async fn is_recorded(&mut self, id: &RemoteId, local: &LocalKey) -> Result<bool> {
+        let recorded = self.local.links_by_remote(std::slice::from_ref(id)).await?;
+        Ok(recorded.iter().flatten().any(|row| row.key == *local))
+    }
+
+    /// Writes down that the row of a first meeting was not written after all. Once the recovery has recorded the pair itself, nothing
+    /// would tell any more. What earlier runs had announced of its child rows stands.
+    pub(crate) async fn void_row(&self, id: &RemoteId) -> Result<()> {
+        let key = announcement_key(id);
+        let announced: Option<Intent> = Memory::new(self.store).json(Table::Intent, &key).await?;
+        let Some(mut intent) = announced else {
+            return Ok(());
+        };
+        intent.sent.fill(None);
+        let mut batch = Batch::new();
+        put_json(&mut batch, Table::Intent, key, &intent);
+        self.store.commit(batch).await
+    }
+
     /// Rows that a killed run left written: bases of linked ones move, the others are kept in mind for when they are linked.
     pub(crate) async fn recover_rows(
         &mut self,
@@ -241,7 +261,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 }
 
-/// Whether a row shows something that it was to be given and did not show before: then it was given all of that.
+/// Whether a row that is recorded with its contact shows something that it was to be given and did not show before: then it was given
+/// all of that. (The record alone may be of a state that was lost.)
 fn has_landed(intent: &Intent, before: &[Option<Digest>], local: &LocalView) -> bool {
     let announced = intent.sent.iter().zip(before).zip(&local.digests);
     announced

@@ -8,13 +8,15 @@ use crate::remote::{Deleted, LookUp, Remote};
 use crate::state::{Batch, StateStore, Table};
 
 use super::Engine;
+use super::behind::Age;
 use super::collect::{Collected, split};
+use super::create::look_again;
 use super::held::UNREADABLE;
 use super::memory::{
     FORMAT, Intent, IntentKind, Link, Memory, RANGE, Side, dirty_local, dirty_remote, put_facts,
     put_json,
 };
-use super::plan::{remote_edited, remote_unchanged};
+use super::plan::remote_unchanged;
 use super::run::{Action, Hold, Pushing, Run, Task};
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
@@ -135,24 +137,21 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 }
                 contact => contact?,
             };
-            match contact {
-                Some(view)
-                    if !remote_unchanged(&link, &view)
-                        && remote_edited(
-                            &run.fields,
-                            &link,
-                            &view,
-                            self.conflict_waits(run, Some(&link)),
-                        )
-                        && self.rules.direction == Direction::Both =>
+            // As planned, or not: it may have been edited since we looked (P4).
+            if let Some(view) = contact {
+                if !remote_unchanged(&link, &view)
+                    && self.age(run, view.stamp, run.known(&link)) == Age::Behind
                 {
-                    // P4: edited in the CRM since we looked: the edit wins.
-                    (task.remote, task.from_remote, task.action) =
-                        (Some(view), true, Action::RestoreLocal);
+                    look_again(run, &mut task);
+                    self.hold_push(run, task).await?;
+                    continue;
+                }
+                let action = self.plan_deletion(run, &link, &view, task.take);
+                if action != Action::DeleteRemote {
+                    (task.remote, task.from_remote, task.action) = (Some(view), true, action);
                     done.push(task);
                     continue;
                 }
-                _ => {}
             }
             let mut batch = Batch::new();
             let key = dirty_remote(&link.remote);

@@ -11,10 +11,11 @@ use crate::state::{Batch, StateStore, Table};
 
 use super::collect::Collected;
 use super::guard::Stop;
-use super::memory::{Link, ReviewKind, Side, Tomb, dirty_remote, put_facts};
+use super::memory::{Link, Review, ReviewKind, Side, Tomb, dirty_remote, put_facts};
 use super::report::Guard;
 use super::review::OLDER;
 use super::run::Run;
+use super::view::RemoteView;
 use super::{Engine, Halt};
 
 /// So many records older than what was agreed, or one per cent of the links, are a restored backup, not an oddity.
@@ -85,10 +86,32 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         run.went_back || self.waits(run, &dirty_remote(&link.remote), ReviewKind::Delete)
     }
 
-    /// Whether a person is asked which of the contact's values are edits, and which came with a backup.
+    /// Whether a person is asked what of the contact is an edit, and what came with a backup.
     pub(crate) fn is_doubted(&self, run: &Run, link: &Link) -> bool {
+        self.doubt(run, link).is_some()
+    }
+
+    /// What a person is asked for that reason.
+    fn doubt<'r>(&self, run: &'r Run, link: &Link) -> Option<&'r Review> {
         let review = run.reviews.get(&dirty_remote(&link.remote));
-        review.is_some_and(|review| review.kind == ReviewKind::Conflict && review.code == OLDER)
+        review.filter(|review| review.code == OLDER)
+    }
+
+    /// Whether that is asked still, now that the contact shows this. About a deletion it is, until the contact is edited: an edit wins
+    /// over what a person was asked, or said, before it (P4).
+    pub(crate) fn stays_in_doubt(
+        &self,
+        run: &Run,
+        link: &Link,
+        remote: Option<&RemoteView>,
+    ) -> bool {
+        self.doubt(run, link).is_some_and(|review| {
+            review.kind == ReviewKind::Conflict
+                || remote.is_none_or(|view| {
+                    view.stamp <= run.known(link)
+                        || self.content_of(run, Some(view), None) == review.content
+                })
+        })
     }
 
     /// Whether a contact that was found dead shows itself as it was before that, no longer ago than the overlap.

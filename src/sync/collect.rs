@@ -600,16 +600,24 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Ok(())
     }
 
-    /// Where the two never agreed on a field, "as the base has it" says nothing about the contact: it is looked at.
+    /// Where the two never agreed on a field, and where a person is asked which values came with a backup, "as the base has it" says
+    /// nothing about the contact: it is looked at. (As long as the row of such a contact stays as it is, nothing is to be decided.)
     async fn look_at_unagreed(&mut self, run: &Run, collected: &mut Collected) -> Result<()> {
         let unagreed: Vec<RemoteId> = collected
             .pairs
             .iter()
             .filter(|(_, changed)| {
                 changed.remote == RemoteState::Unchanged
-                    && matches!(changed.local, Some(LocalState::Row(_)))
                     && changed.link.gone.is_none()
-                    && changed.link.bases.contains(&None)
+                    && match changed.local {
+                        Some(LocalState::Row(_)) => {
+                            changed.link.bases.contains(&None)
+                                || (self.is_doubted(run, &changed.link)
+                                    && run.is_asked_about(&changed.link.remote, Side::Local))
+                        }
+                        Some(LocalState::Gone) => self.is_doubted(run, &changed.link),
+                        None => false,
+                    }
             })
             .map(|(id, _)| id.clone())
             .collect();

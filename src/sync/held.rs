@@ -15,7 +15,7 @@ use super::memory::{
 use super::merge::{Flow, Merged};
 use super::push::IGNORED;
 use super::run::{Action, Hold, Pushing, Run, Task};
-use super::view::RemoteView;
+use super::view::{LocalView, RemoteView};
 
 /// A record that is there, and that can't be decoded: nothing is known of it, and it is written to by nobody.
 pub(crate) const UNREADABLE: &str = "E-LOOKUP";
@@ -63,16 +63,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     /// What the two sides showed, so that a question that was asked already is not asked anew. Columns that only follow the
     /// remote are left out: our own pushes change them (a mapped lastUpdateDate), and that is no news.
     pub(crate) fn pair_content(&self, run: &Run, task: &Task) -> u64 {
+        self.content_of(run, task.remote.as_ref(), task.local.as_ref())
+    }
+
+    /// See [`Self::pair_content`]; `None` for a side that is gone or was not read.
+    pub(crate) fn content_of(
+        &self,
+        run: &Run,
+        remote: Option<&RemoteView>,
+        local: Option<&LocalView>,
+    ) -> u64 {
         let mut hasher = self.vault.hasher();
-        hasher.update(
-            &task
-                .remote
-                .as_ref()
-                .map_or(0, |view| view.content.0)
-                .to_le_bytes(),
-        );
-        for digest in task
-            .local
+        hasher.update(&remote.map_or(0, |view| view.content.0).to_le_bytes());
+        for digest in local
             .iter()
             .flat_map(|view| view.digests.iter().zip(&run.fields))
             .filter(|(_, rule)| rule.direction.pushes())
@@ -401,6 +404,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             Action::HoldDelete(side) => {
                 held = true;
                 self.review_delete(run, &task, side, batch);
+            }
+            Action::DoubtDelete => {
+                held = true;
+                self.review_doubtful_delete(run, &task, batch);
             }
             Action::IgnoreDelete(side) => {
                 if let Some(link) = &task.link {

@@ -41,6 +41,8 @@ pub enum Step {
     DeleteRemote,
     /// A deletion on this side waits for a person.
     HoldDelete(Side),
+    /// The row is gone, and what the contact shows may be older than that, or an edit: a person is asked.
+    DoubtDelete,
     /// A deletion on this side is not carried over; the other record is left alone from now on.
     IgnoreDelete(Side),
     /// The row is gone, but the contact was edited: the edit wins.
@@ -128,13 +130,18 @@ pub fn plan_pair(
         // P3: deleted in the database.
         (RemoteState::Unchanged | RemoteState::Seen(_), LocalState::Gone) => {
             let waiting = policies.circumstances.waiting;
-            let edited = matches!(remote, RemoteState::Seen(contact) if remote_edited(policies.fields, link, contact, waiting));
+            // F12: a contact that an accepted backup brought back counts as unchanged.
+            let edited = restored != Some(Side::Remote)
+                && matches!(remote, RemoteState::Seen(contact) if remote_edited(policies.fields, link, contact, waiting));
+            let doubtful =
+                policies.circumstances.doubtful && (edited || *remote == RemoteState::Unchanged);
             match policies.direction {
                 _ if restored == Some(Side::Local) && policies.direction.pulls() => {
                     Step::RestoreLocal
                 }
                 Direction::Pull if edited || policies.circumstances.full => Step::RestoreLocal,
                 Direction::Pull => Step::Nothing,
+                Direction::Both if doubtful => doubt(policies), // P4 in doubt (F15)
                 Direction::Both if edited => Step::RestoreLocal, // P4
                 _ => carry(
                     policies,
@@ -147,6 +154,23 @@ pub fn plan_pair(
 
         // P6: gone on both sides.
         (RemoteState::Dead, LocalState::Gone) => Step::Bury,
+    }
+}
+
+/// P4 in doubt: nothing tells an edit that wins from a backup that the deletion is later than. Only a person deletes the contact, or
+/// makes the row anew.
+fn doubt(policies: Policies<'_>) -> Step {
+    let deletes = match policies.deletes {
+        DeletePolicy::Ignore => DeletePolicy::Ignore,
+        DeletePolicy::Apply | DeletePolicy::Review => DeletePolicy::Review,
+    };
+    let asked = Policies {
+        deletes,
+        ..policies
+    };
+    match carry(asked, Side::Local, Step::DeleteRemote, Step::RestoreLocal) {
+        Step::HoldDelete(_) => Step::DoubtDelete,
+        answered => answered,
     }
 }
 

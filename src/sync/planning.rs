@@ -259,7 +259,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (rewound, doubtful) = match (run.rewound, times) {
             (Some(Side::Remote), _) if is_asked => (None, true),
             // Until it is answered: what was sent to the contact since has made it new again.
-            (None, _) if link.is_some_and(|link| self.is_doubted(run, link)) => (None, true),
+            (None, _) if link.is_some_and(|link| self.stays_in_doubt(run, link, remote)) => {
+                (None, true)
+            }
             // Restored, and edited since: nothing tells one from the other.
             (Some(Side::Remote), Some((seen, agreed))) if seen > agreed => (None, true),
             (None, Some((seen, agreed))) => (None, self.age(run, seen, agreed) == Age::WentBack),
@@ -312,33 +314,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             ReviewKind::Delete
         };
         let take = self.decision(run, &dirty_remote(&link.remote), kind);
-        let newer = match (&remote, &local) {
-            (RemoteState::Seen(contact), LocalState::Row(row)) => {
-                self.newer(&link, Some(contact), row)
-            }
-            _ => Newer::Unknown,
-        };
-        let shown = match &remote {
-            RemoteState::Seen(contact) => Some(contact),
-            _ => None,
-        };
-        let circumstances = self.circumstances(run, Some(&link), shown, newer, take);
-        let policies = self.policies(run, circumstances);
-        let action = match plan_pair(&link, &remote, &local, policies) {
-            Step::Nothing => Action::Nothing,
-            Step::Settle(merged) => Action::Settle(merged),
-            // Whoever is missing beside records that went back in time may be younger than a backup.
-            Step::DeleteLocal if take.is_none() && self.may_be_younger(run, &link) => {
-                Action::HoldDelete(Side::Remote)
-            }
-            Step::DeleteLocal => Action::DeleteLocal,
-            Step::DeleteRemote => Action::DeleteRemote,
-            Step::HoldDelete(side) => Action::HoldDelete(side),
-            Step::IgnoreDelete(side) => Action::IgnoreDelete(side),
-            Step::RestoreLocal => Action::RestoreLocal,
-            Step::RestoreRemote => Action::RestoreRemote,
-            Step::Bury => Action::Bury,
-        };
+        let action = self.action_on(run, &link, &remote, &local, take);
         let from_remote = remote != RemoteState::Unchanged;
         let remote = match remote {
             RemoteState::Seen(view) => Some(view),
@@ -370,6 +346,57 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             task.action = Action::Nothing;
         }
         task
+    }
+
+    /// What table P says of a pair that stands like this.
+    fn action_on(
+        &self,
+        run: &Run,
+        link: &Link,
+        remote: &RemoteState,
+        local: &LocalState,
+        take: Option<Side>,
+    ) -> Action {
+        let newer = match (remote, local) {
+            (RemoteState::Seen(contact), LocalState::Row(row)) => {
+                self.newer(link, Some(contact), row)
+            }
+            _ => Newer::Unknown,
+        };
+        let shown = match remote {
+            RemoteState::Seen(contact) => Some(contact),
+            _ => None,
+        };
+        let circumstances = self.circumstances(run, Some(link), shown, newer, take);
+        let policies = self.policies(run, circumstances);
+        match plan_pair(link, remote, local, policies) {
+            Step::Nothing => Action::Nothing,
+            Step::Settle(merged) => Action::Settle(merged),
+            // Whoever is missing beside records that went back in time may be younger than a backup.
+            Step::DeleteLocal if take.is_none() && self.may_be_younger(run, link) => {
+                Action::HoldDelete(Side::Remote)
+            }
+            Step::DeleteLocal => Action::DeleteLocal,
+            Step::DeleteRemote => Action::DeleteRemote,
+            Step::HoldDelete(side) => Action::HoldDelete(side),
+            Step::DoubtDelete => Action::DoubtDelete,
+            Step::IgnoreDelete(side) => Action::IgnoreDelete(side),
+            Step::RestoreLocal => Action::RestoreLocal,
+            Step::RestoreRemote => Action::RestoreRemote,
+            Step::Bury => Action::Bury,
+        }
+    }
+
+    /// The same once more, of a contact that is to be deleted and was just looked at.
+    pub(crate) fn plan_deletion(
+        &self,
+        run: &Run,
+        link: &Link,
+        contact: &RemoteView,
+        take: Option<Side>,
+    ) -> Action {
+        let seen = RemoteState::Seen(contact.clone());
+        self.action_on(run, link, &seen, &LocalState::Gone, take)
     }
 
     /// A pair that was just found is settled as at a first meeting; a newcomer alone is made on the other side, where the bridge flows
@@ -531,6 +558,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     side_name(*side),
                     Vec::new(),
                     Some("a deletion that a person decides on".into()),
+                ),
+                Action::DoubtDelete => item(
+                    "hold",
+                    "local",
+                    Vec::new(),
+                    Some("deleted in the database, and the contact went back in time; a person decides".into()),
                 ),
                 Action::IgnoreDelete(side) => item(
                     "hold",

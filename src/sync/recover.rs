@@ -161,7 +161,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         got: &RemoteView,
     ) -> Result<Option<Link>> {
         let bare = self.bare_link(run, got);
-        run.met.insert(got.id.clone(), intent.local_after.clone());
+        if self.is_recorded(&got.id, &intent.local).await? {
+            run.met.insert(got.id.clone(), intent.local_after.clone());
+        } else {
+            self.void_row(&got.id).await?;
+        }
         let link = Link {
             local: intent.local.clone(),
             met: true,

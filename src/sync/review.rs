@@ -80,6 +80,37 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
 
     /// A deletion that a person decides on.
     pub(crate) fn review_delete(&self, run: &mut Run, task: &Task, side: Side, batch: &mut Batch) {
+        let reason = match side {
+            Side::Remote if self.rules.direction.pushes() => {
+                "Deleted in the CRM; `--take remote` deletes the row too, `--take local` keeps the person"
+            }
+            Side::Remote => {
+                "Deleted in the CRM; `--take remote` deletes the row too, `--take local` leaves it as it is"
+            }
+            Side::Local if self.rules.direction.pulls() => {
+                "Deleted in the database; `--take local` deletes the contact too, `--take remote` keeps the person"
+            }
+            Side::Local => {
+                "Deleted in the database; `--take local` deletes the contact too, `--take remote` leaves it as it is"
+            }
+        };
+        self.ask_about_deletion(run, task, side, ("E-DELETE-REVIEW", reason), batch);
+    }
+
+    /// A deletion of the row whose contact went back in time.
+    pub(crate) fn review_doubtful_delete(&self, run: &mut Run, task: &Task, batch: &mut Batch) {
+        let reason = "Deleted in the database, and the contact shows itself as in a backup that was put back: nothing tells whether it was edited after the deletion; `--take local` deletes the contact too, `--take remote` keeps the person";
+        self.ask_about_deletion(run, task, Side::Local, (OLDER, reason), batch);
+    }
+
+    fn ask_about_deletion(
+        &self,
+        run: &mut Run,
+        task: &Task,
+        side: Side,
+        (code, reason): (&str, &str),
+        batch: &mut Batch,
+    ) {
         let Some(link) = &task.link else { return };
         let key = dirty_remote(&link.remote);
         let fields: Vec<usize> = (0..self.mapping.fields.len()).collect();
@@ -91,14 +122,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             side: Some(side),
             fields: Vec::new(),
             candidates: Vec::new(),
-            code: "E-DELETE-REVIEW".into(),
-            reason: match side {
-                Side::Remote if self.rules.direction.pushes() => "Deleted in the CRM; `--take remote` deletes the row too, `--take local` keeps the person",
-                Side::Remote => "Deleted in the CRM; `--take remote` deletes the row too, `--take local` leaves it as it is",
-                Side::Local if self.rules.direction.pulls() => "Deleted in the database; `--take local` deletes the contact too, `--take remote` keeps the person",
-                Side::Local => "Deleted in the database; `--take local` deletes the contact too, `--take remote` leaves it as it is",
-            }
-            .into(),
+            code: code.into(),
+            reason: reason.into(),
             first_seen: self.world.now(),
             content: self.pair_content(run, task),
             sealed: self.seal(&key, &self.pair_values(task, &fields)),

@@ -143,6 +143,8 @@ pub enum Action {
     DeleteRemote,
     /// A deletion on this side waits for a person.
     HoldDelete(Side),
+    /// The row is gone, and what the contact shows may be an edit, or older than the deletion.
+    DoubtDelete,
     /// A deletion on this side is ignored.
     IgnoreDelete(Side),
     /// A row anew, because the contact was edited.
@@ -238,7 +240,8 @@ pub struct Run {
     pub went_back: bool,
     /// The times that look-ups of this run have shown: what a replica that lags shows afterwards may be older.
     pub shown: HashMap<RemoteId, Stamp>,
-    /// What the rows of contacts showed when the push of their first meeting was announced, by a run that was killed.
+    /// What the rows of contacts showed when the push of their first meeting was announced, by a run that was killed; only of pairs that
+    /// the database has recorded.
     pub met: HashMap<RemoteId, Vec<Option<Digest>>>,
     /// Contacts that a look-up of this run did not find: a replica that lags may show them afterwards.
     pub missed: HashSet<RemoteId>,

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 86] = [
+const FOUND: [(Play, u64, &str); 88] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -421,6 +421,16 @@ const FOUND: [(Play, u64, &str); 86] = [
         Play::Rare,
         33032,
         "a second contact that a push had made was forgotten when it could not be read at once",
+    ),
+    (
+        Play::Rare,
+        103_144,
+        "the older values of a restored contact passed for an edit, and its deleted row was made anew",
+    ),
+    (
+        Play::Rare,
+        105_095,
+        "an edit that both sides had made alike told of a row that it had been filled, and a first meeting's value was overwritten",
     ),
 ];
 

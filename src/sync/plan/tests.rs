@@ -94,6 +94,7 @@ fn mirrored(step: Step) -> Step {
         Step::RestoreLocal => Step::RestoreRemote,
         Step::RestoreRemote => Step::RestoreLocal,
         same @ (Step::Nothing | Step::Bury) => same,
+        Step::DoubtDelete => unreachable!("nothing is in doubt here"),
     }
 }
 
@@ -437,6 +438,15 @@ fn p9_a_restored_side_lost_nothing_and_a_target_is_filled_when_all_is_read() {
             Some(Side::Remote),
             Step::DeleteRemote,
         ),
+        // F12: what an accepted backup brought back is no edit that would win over the deletion.
+        (
+            &contact(2),
+            gone.clone(),
+            Both,
+            false,
+            Some(Side::Remote),
+            Step::DeleteRemote,
+        ),
         (
             &unchanged,
             gone.clone(),
@@ -462,6 +472,43 @@ fn p9_a_restored_side_lost_nothing_and_a_target_is_filled_when_all_is_read() {
             plan_pair(&link(), remote, &local, policies),
             step,
             "{remote:?} {local:?} {direction:?} {rewound:?}"
+        );
+    }
+}
+
+#[test]
+fn p4_a_deletion_beside_a_contact_in_doubt_is_a_persons() {
+    use DeletePolicy::{Apply, Ignore, Review};
+    use Direction::{Both, Pull, Push};
+    let (older, same, unread) = (contact(2), contact(1), RemoteState::Unchanged);
+    let (take_local, take_remote) = (Some(Side::Local), Some(Side::Remote));
+    let cases = [
+        // (contact, direction, deletes, answer, step)
+        (&older, Both, Apply, None, Step::DoubtDelete),
+        (&older, Both, Review, None, Step::DoubtDelete),
+        (&older, Both, Ignore, None, Step::IgnoreDelete(Side::Local)),
+        (&unread, Both, Apply, None, Step::DoubtDelete),
+        (&older, Both, Apply, take_local, Step::DeleteRemote),
+        (&older, Both, Apply, take_remote, Step::RestoreLocal),
+        (&unread, Both, Apply, take_local, Step::DeleteRemote),
+        // Older, and yet as agreed: there is nothing that could be an edit.
+        (&same, Both, Apply, None, Step::DeleteRemote),
+        // One-way bridges have no edits to lose on their target.
+        (&older, Push, Apply, None, Step::DeleteRemote),
+        (&older, Pull, Apply, None, Step::RestoreLocal),
+    ];
+    for (remote, direction, deletes, take, step) in cases {
+        let fields = [FieldRule {
+            direction,
+            ..RULES[0]
+        }];
+        let mut policies = policies(direction, deletes, false, take);
+        policies.fields = &fields;
+        policies.circumstances.doubtful = true;
+        assert_eq!(
+            plan_pair(&link(), remote, &LocalState::Gone, policies),
+            step,
+            "{remote:?} {direction:?} {deletes:?} {take:?}"
         );
     }
 }
