@@ -4,6 +4,7 @@
 //! with a plain quick-xml reader written by hand into the same structs (no namespaces, no limits, no checks), and with
 //! the reference decoder of yaserde. The rounds take turns, so that all three meet the same machine; the best of the rounds
 //! counts. It also times what a hostile answer may cost.
+// A bench measures with the machine's own clock.
 #![allow(clippy::disallowed_methods)]
 
 use std::hint::black_box;

@@ -1,4 +1,5 @@
 //! A keeper over a bridge of which a test decides everything, in paused time.
+// Time is paused: what is slept tells how much of it the keeper let pass.
 #![allow(clippy::disallowed_methods)]
 
 use std::cell::RefCell;

@@ -13,8 +13,8 @@ use super::collect::{Collected, split};
 use super::create::look_again;
 use super::held::UNREADABLE;
 use super::memory::{
-    FORMAT, Intent, IntentKind, Link, Memory, RANGE, Side, dirty_local, dirty_remote, put_facts,
-    put_json,
+    FORMAT, Intent, IntentKind, Link, Memory, RANGE, ReviewKind, Side, dirty_local, dirty_remote,
+    put_facts, put_json,
 };
 use super::plan::remote_unchanged;
 use super::run::{Action, Hold, Pushing, Run, Task};
@@ -88,6 +88,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     self.sort_linked(run, link, view, collected);
                 }
                 None if view.deleted => run.pull.unchanged += 1,
+                // A person was asked by a run that did not end well; planned like any newcomer, it waits on.
+                None if self.waits(run, &dirty_remote(&record.id), ReviewKind::Match) => {
+                    collected.new_remote.insert(view.id.clone(), view);
+                }
                 None => {
                     let twice = view
                         .external

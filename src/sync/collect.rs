@@ -59,6 +59,8 @@ pub struct Collected {
     pub unchanged_remote: u64,
     /// Rows counted as unchanged.
     pub unchanged_local: u64,
+    /// The first contact that the scan has shown alive, whatever is known of it.
+    pub alive: Option<RemoteId>,
 }
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
@@ -165,14 +167,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     run.seen.clear();
                     run.began_with_links = true;
                     self.flush_load(run).await?;
+                    collected.new_remote.clear();
                     if !run.first_load {
                         collected.pairs.retain(|_, changed| changed.local.is_some());
                         for changed in collected.pairs.values_mut() {
                             changed.remote = RemoteState::Unchanged;
                         }
-                        collected.new_remote.clear();
                         collected.bad.clear();
                         collected.behind.clear();
+                        collected.alive = None;
                         (collected.older, collected.unchanged_remote) = (0, 0);
                     }
                 }
@@ -248,6 +251,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                 run.seen.insert(&record.id);
             }
             let view = self.view(run, record);
+            if !view.deleted && collected.alive.is_none() {
+                collected.alive = Some(view.id.clone());
+            }
             match link {
                 Some(link) => {
                     let link = self.migrate(run, link);
@@ -525,7 +531,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         self.sort_page(run, vec![RemoteItem::Record(record)], collected)
                             .await?
                     }
-                    RemoteItem::Bad(bad) => collected.bad.push(bad),
+                    RemoteItem::Bad(bad) => {
+                        // Why it was to be looked at may stand nowhere else.
+                        let mark = run.mark();
+                        run.held_batch.put(Table::Inbox, dirty_remote(&id), mark);
+                        collected.bad.push(bad);
+                    }
                 },
                 // "Not found" alone proves nothing: the full read will tell.
                 Found::Nothing => {

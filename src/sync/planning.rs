@@ -147,7 +147,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         // Any contact that the scan has just shown will do.
         let present = present
-            .or_else(|| collected.new_remote.keys().next().cloned())
+            .or_else(|| collected.alive.clone())
             .or_else(|| collected.bad.iter().find_map(|bad| bad.id.clone()));
         let control = match present {
             Some(id) => match self.remote.look_up(&LookUp::Id(id.clone())).await? {
@@ -175,6 +175,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             );
             return Ok(());
         }
+        // None of those that are known, but others: a few may have been deleted, or be younger than a backup that was put back.
+        run.went_back |= there == 0
+            && links > 1
+            && run.rewound.is_none()
+            && !run.accept.contains(&Guard::Emptied);
         for link in absent {
             self.check_signal()?;
             let state = match self

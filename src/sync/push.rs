@@ -205,8 +205,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .await
     }
 
-    /// What a restored contact shows and could not be overwritten yet is no edit: its own value counts as agreed, the row's as one
-    /// that is still to be sent.
+    /// What a restored contact shows as before the push, because that could not overwrite it yet, is no edit: its own value counts as
+    /// agreed, the row's as one that is still to be sent.
     fn keep_restored_back(
         &self,
         run: &Run,
@@ -221,11 +221,13 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         };
         for (field, rule) in run.fields.iter().enumerate() {
             let differs = got.values[field].is_ok() && got.digests[field] != local.digests[field];
+            let composed_on = task.remote.as_ref().map(|view| view.digests[field]);
             if let Some(base) = &mut link.bases[field]
                 && (planned.flows[field] == Flow::ToRemote || held.contains(&field))
                 && rule.pushes()
                 && rule.pulls()
                 && differs
+                && composed_on == Some(got.digests[field])
                 && base.remote != got.digests[field]
             {
                 (base.local, base.remote) = (UNSENT, got.digests[field]);
@@ -562,6 +564,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             link.misses = link.misses.saturating_add(1);
             if link.misses >= MISSES_MAX {
                 link.misses = 0;
+                // Given up or not, it may have made a second contact, which a replica does not tell yet.
+                proved = judged.landed || !is_untouched;
                 // What the service showed before may be all that it ever makes of the value (cut, trimmed, re-cased): then
                 // sending it for ever proves nothing, and the two are as alike as they will be (H-29).
                 let (lossy, ignored): (Vec<usize>, Vec<usize>) =

@@ -14,6 +14,7 @@ use super::held::UNREADABLE;
 use super::memory::{Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link};
 use super::push::{UNSENT, credit, equal_then};
 use super::run::Run;
+use super::settle::LINK_TAKEN;
 use super::view::{RemoteView, field_digest, local_view};
 
 impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
@@ -172,14 +173,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             bases: self.bases_when_met(run, intent),
             ..bare
         };
-        let record = self.link_row(run, intent.local.clone(), &link, Some(got));
-        let outcome = self
-            .local
-            .apply(&run.fence, &[RowWrite::Link(record)])
-            .await?
-            .pop();
-        run.wrote = true;
-        Ok(matches!(outcome, Some(RowOutcome::Written(_))).then_some(link))
+        for named in [Some(got), None] {
+            let record = self.link_row(run, intent.local.clone(), &link, named);
+            let write = RowWrite::Link(record);
+            let outcome = self.local.apply(&run.fence, &[write]).await?.pop();
+            run.wrote = true;
+            match outcome {
+                Some(RowOutcome::Written(_)) => return Ok(Some(link)),
+                // Perhaps its External ID alone.
+                Some(RowOutcome::Refused { code, .. }) if code == LINK_TAKEN => {}
+                _ => break,
+            }
+        }
+        Ok(None)
     }
 
     /// What two that had just met agree on while the push of their first meeting is not proved.

@@ -45,6 +45,9 @@ pub struct Task {
     pub given_up: Option<u64>,
     /// What that push changed in the contact besides what it sent (see [`Intent::follows`]).
     pub follows: Vec<Option<Digest>>,
+    /// The database has recorded something of this pair for another row. Where that is the External ID alone, as after a merge, the
+    /// pair is recorded without it.
+    pub unnamed: bool,
     /// Writes to the state that belong into the same commit as the link.
     pub extra: Batch,
 }
@@ -95,6 +98,7 @@ impl Task {
             pushed: Pushing::Idle,
             given_up: None,
             follows: Vec::new(),
+            unnamed: false,
             extra: Batch::new(),
         }
     }
@@ -121,6 +125,7 @@ impl Task {
             pushed: Pushing::Idle,
             given_up: None,
             follows: Vec::new(),
+            unnamed: false,
             extra: Batch::new(),
         }
     }

@@ -19,6 +19,9 @@ use super::view::{RemoteView, local_view, whole_view};
 /// How often a row that moves under the plan is merged anew before it is left for the next run.
 const MOVES_MAX: usize = 3;
 
+/// The database has recorded this contact, or its External ID, for another row that is there.
+pub(crate) const LINK_TAKEN: &str = "E-LINK-TAKEN";
+
 /// So many commits may run behind the transactions of a first load.
 const BEHIND_MAX: usize = 4;
 
@@ -81,7 +84,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             self.world.checkpoint("L.before").await?;
             let outcomes = self.local.apply(&run.fence, &writes).await?;
             self.world.checkpoint("L.after").await?;
-            for ((task, write), outcome) in waiting.into_iter().zip(&writes).zip(outcomes) {
+            for ((mut task, write), outcome) in waiting.into_iter().zip(&writes).zip(outcomes) {
                 match outcome {
                     RowOutcome::Written(row) => {
                         run.wrote = true;
@@ -100,7 +103,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     RowOutcome::Refused { code, reason } if run.last_try => {
                         self.refuse(run, task, code, reason, &mut batch).await?
                     }
-                    RowOutcome::Refused { .. } => run.refused.push(task),
+                    RowOutcome::Refused { code, .. } => {
+                        task.unnamed = code == LINK_TAKEN;
+                        run.refused.push(task);
+                    }
                 }
             }
         }
@@ -143,9 +149,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                     _ => Vec::new(),
                 };
+                let named = task.remote.as_ref().filter(|_| !task.unnamed);
                 let link_row = task
                     .fresh
-                    .then(|| self.link_row(run, local.key.clone(), link, task.remote.as_ref()));
+                    .then(|| self.link_row(run, local.key.clone(), link, named));
                 let (key, expect) = (local.key.clone(), local.row);
                 let cells = match &task.remote {
                     Some(remote) => self.cells(&fields, remote, &mut task.holds),
@@ -189,7 +196,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         .filter(|&field| run.fields[field].pulls())
                         .collect();
                     let children = self.child_sets(link, remote);
-                    let link_row = Some(self.link_row(run, row.key.clone(), link, Some(remote)));
+                    let named = (!task.unnamed).then_some(remote);
+                    let link_row = Some(self.link_row(run, row.key.clone(), link, named));
                     let cells = self.cells(&fields, remote, &mut task.holds);
                     return Ok(Some(RowWrite::Update {
                         key: row.key,
@@ -209,7 +217,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     cells,
                     children: self.child_sets(&bare, remote),
                     remote_id: remote.id.clone(),
-                    external_id: self.external_text(run, remote),
+                    external_id: (!task.unnamed)
+                        .then(|| self.external_text(run, remote))
+                        .flatten(),
                 }))
             }
             Action::DeleteLocal => Ok(task.local.as_ref().map(|local| RowWrite::Delete {

@@ -180,7 +180,9 @@ impl Universe {
         }
         person.unseen.clear();
         person.newborn = false;
-        Some(record_of(person))
+        let record = record_of(person);
+        self.past.read.insert(id);
+        Some(record)
     }
 
     /// A contact that was deleted may show itself once more in a list (only where deletions leave no mark).

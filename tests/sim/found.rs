@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 88] = [
+const FOUND: [(Play, u64, &str); 94] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -431,6 +431,36 @@ const FOUND: [(Play, u64, &str); 88] = [
         Play::Rare,
         105_095,
         "an edit that both sides had made alike told of a row that it had been filled, and a first meeting's value was overwritten",
+    ),
+    (
+        Play::Rare,
+        121_910,
+        "a contact that had taken over an External ID by a merge was linked by no re-link, and its row was sent again by every run",
+    ),
+    (
+        Play::Rare,
+        122_454,
+        "a second contact that a push had made was not looked for, as the value of that push was given up",
+    ),
+    (
+        Play::Rare,
+        125_594,
+        "an edit of a restored contact, made while the row's values were on their way to it, counted as restored",
+    ),
+    (
+        Play::Rare,
+        132_549,
+        "an edit whose push was lost was forgotten, as its contact could not be read once",
+    ),
+    (
+        Play::Rare,
+        132_956,
+        "a backup brought back none of the linked contacts, and nobody was told",
+    ),
+    (
+        Play::Rare,
+        135_712,
+        "a second contact that a push had made became a row, as a first load went on after a kill",
     ),
 ];
 

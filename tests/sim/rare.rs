@@ -123,6 +123,8 @@ pub struct Past {
     state: Option<Disk>,
     /// Who was merged with somebody.
     merged: BTreeSet<String>,
+    /// Contacts that the read now going on has shown.
+    pub read: BTreeSet<i64>,
     /// The contacts as they were, for replicas that are behind.
     replicas: VecDeque<(DateTime<Utc>, BTreeMap<i64, Person>)>,
     /// Which edits this run was the first to be shown, by contact.
@@ -402,6 +404,7 @@ impl Universe {
         }
         let old = old.1.clone();
         self.fault("read from a replica that is behind");
+        self.past.read.clear();
         Some(std::mem::replace(&mut self.crm.people, old))
     }
 
@@ -410,6 +413,9 @@ impl Universe {
         let Some(present) = present else { return };
         let replica = std::mem::replace(&mut self.crm.people, present);
         for (id, old) in replica {
+            if !self.past.read.contains(&id) {
+                continue;
+            }
             let Some(person) = self.crm.people.get_mut(&id) else {
                 continue;
             };
