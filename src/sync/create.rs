@@ -389,6 +389,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             expected,
             got,
             refused,
+            unknown,
             ..
         } = sending;
         let Some(local) = task.local.clone() else {
@@ -428,7 +429,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             self.hold_push(run, task).await?;
             return Ok(None);
         }
-        let bases = self.bases_of_new(run, &intent, &local, Some(&expected), &got, false);
+        let bases = self.bases_of_new(run, &intent, &local, Some(&expected), &got, unknown);
         let incomplete = (0..bases.len()).any(|field| {
             intent.sent[field].is_some()
                 && bases[field].is_none_or(|base| base.local != local.digests[field])
@@ -496,7 +497,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
     }
 
     /// The bases of a contact that was just made: what landed is agreed; what the service dropped counts as not yet sent; what it
-    /// shows instead of something else was never agreed. `later`: it was made by an earlier run, and not looked at since.
+    /// shows instead of something else was never agreed. `later`: it was made by an earlier run, and not looked at since; or no answer came,
+    /// so that it may have stood there before, and the push may have landed after somebody's edit.
     pub(crate) fn bases_of_new(
         &self,
         run: &Run,

@@ -14,7 +14,7 @@ use super::behind::Age;
 use super::create::look_again;
 use super::held::UNREADABLE;
 use super::memory::{Base, FORMAT, Intent, IntentKind, Link, dirty_local, dirty_remote, put_link};
-use super::merge::{Flow, Merged, merge};
+use super::merge::{Circumstances, Flow, Merged, merge};
 use super::resolve::{Landing, alike, landing};
 use super::review::OLDER;
 use super::run::{Action, Hold, Pushing, Run, Task};
@@ -517,14 +517,26 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         }
         let mut judged = self.move_bases(&mut link, &intent, &local, &expected, &got);
         let newer = self.newer(&link, Some(&got), &local);
-        let mut merged = merge(
-            &run.fields,
-            &link,
-            &local,
-            Some(&got),
-            // As it was when it was composed: the push itself made the contact new.
-            self.circumstances(run, Some(&link), task.remote.as_ref(), newer, task.take),
-        );
+        // As it was when it was composed: the push itself made the contact new.
+        let circumstances =
+            self.circumstances(run, Some(&link), task.remote.as_ref(), newer, task.take);
+        let merge = |circumstances| merge(&run.fields, &link, &local, Some(&got), circumstances);
+        let mut merged = merge(circumstances);
+        // Of a restored contact, what somebody has edited since the push is an edit, and neither is its time agreed: the rest of what
+        // it shows would pass for new.
+        let edited = match &task.remote {
+            Some(then) if circumstances.rewound.is_some() => edited_since(&intent, then, &got),
+            _ => Vec::new(),
+        };
+        if !edited.is_empty() {
+            let plain = merge(Circumstances {
+                rewound: None,
+                ..circumstances
+            });
+            for &field in &edited {
+                merged.flows[field] = plain.flows[field];
+            }
+        }
         for (field, sent) in intent.sent.iter().enumerate() {
             // What did not land, and what can't be told, is planned anew by the next run.
             if sent.is_some()
@@ -597,7 +609,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             }
         } else {
             link.misses = 0;
-            (link.stamp, link.own_stamp) = (got.stamp, true);
+            if edited.is_empty() {
+                (link.stamp, link.own_stamp) = (got.stamp, true);
+            }
         }
         if proved {
             task.extra.remove(Table::Intent, key);
@@ -678,6 +692,16 @@ pub(crate) fn credit(link: &mut Link, follows: &[Option<Digest>], got: &RemoteVi
             });
         }
     }
+}
+
+/// The fields that the contact shows otherwise than when the push was composed, beside what that sent.
+fn edited_since(intent: &Intent, then: &RemoteView, got: &RemoteView) -> Vec<usize> {
+    let is_other = |&field: &usize| {
+        intent.sent[field].is_none()
+            && intent.follows[field].is_none()
+            && then.digests[field] != got.digests[field]
+    };
+    (0..intent.sent.len()).filter(is_other).collect()
 }
 
 /// What both sides showed of a field before a push, where that was the same.

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 94] = [
+const FOUND: [(Play, u64, &str); 96] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -461,6 +461,16 @@ const FOUND: [(Play, u64, &str); 94] = [
         Play::Rare,
         135_712,
         "a second contact that a push had made became a row, as a first load went on after a kill",
+    ),
+    (
+        Play::Rare,
+        147_417,
+        "an edit of a restored contact was overwritten by the run that went on after a kill, as the push before it had made its time agreed",
+    ),
+    (
+        Play::Rare,
+        149_541,
+        "a contact that had stood there passed for one that was made, edited since, as the push to it landed late",
     ),
 ];
 

@@ -179,9 +179,21 @@ impl Log {
         self.clock += 1;
         let place = |side| (side, anchor.to_owned(), field);
         self.heads.remove(&place(side));
+        // What came after the other side's value is the edit that it always was, although the record had been gone meanwhile.
+        let last = |value: &str| {
+            let line = self.shown.get(&place(side))?;
+            line.iter().rposition(|(_, text)| {
+                text.as_ref()
+                    .is_some_and(|text| self.alike(field, text, value))
+            })
+        };
+        let is_later = shows
+            .zip(stands)
+            .is_some_and(|(shows, stands)| last(stands).is_some() && last(shows) > last(stands));
         let line = self.shown.entry(place(side)).or_default();
         line.push((self.clock, shows.map(str::to_owned)));
         if let Some(stands) = stands
+            && !is_later
             && !shows.is_some_and(|shows| self.alike(field, shows, stands))
         {
             let line = self.shown.entry(place(side.other())).or_default();
@@ -601,7 +613,11 @@ impl Universe {
 
     /// A run ended well. What it left to the next one was not agreed by it.
     pub fn ended_well(&mut self, began: u64) {
-        let left = |key: Vec<u8>| self.disk.visible.contains_key(&(Table::Inbox, key));
+        let left = |key: Vec<u8>| {
+            [Table::Inbox, Table::Quarantine]
+                .into_iter()
+                .any(|table| self.disk.visible.contains_key(&(table, key.clone())))
+        };
         let contacts = self
             .crm
             .people

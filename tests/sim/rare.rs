@@ -375,7 +375,10 @@ impl Universe {
             let Some(person) = self.crm.people.get(&id) else {
                 continue;
             };
-            let row = rows.get(&person.values["lastName"]);
+            // Before the two have met, that they show the same is chance.
+            let row = rows
+                .get(&person.values["lastName"])
+                .filter(|_| self.log.linked.contains_key(&person.values["lastName"]));
             let lost = FIELDS.iter().filter(|(field, path)| {
                 let is_taken = row.is_some_and(|row| {
                     let shows = canonical(field, &person.get(path));
