@@ -28,7 +28,7 @@ fuzz: ## Feed each reader of foreign bytes with what breaks readers: SECONDS=n e
 mutants: ## Break the pure decisions one place at a time, and see that a unit test notices; FILE=merge tries one module
 	$(if $(FILE),FILE=$(FILE)) tests/mutants.sh
 
-evidence: ## Play everything that docs/evidence.md counts, and write it: SEEDS=n of each kind of world (default 3000)
+evidence: ## Play everything that docs/evidence.md counts, and write it: SEEDS=n of each kind of world (default 3000), LIVES=n of queues and messages (1000)
 	tests/evidence.sh $(or $(SEEDS),3000)
 
 crm: ## A ContactList CRM on loopback, to play with

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make evidence [SEEDS=n]` runs: everything whose counts stand in docs/evidence.md, and then writes that page from what was counted.
+# What `make evidence [SEEDS=n] [LIVES=n]` runs: everything whose counts stand in docs/evidence.md, and then writes that page from what was counted.
 # `tests/evidence.sh page` only writes the page, from what was counted last.
 # Fuzzing and mutation testing take long and are run before it (`make fuzz`, `make mutants`); what they left in target is taken along.
 set -uo pipefail
@@ -7,12 +7,13 @@ set -uo pipefail
 {
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seeds=${1:-3000}
+lives=${LIVES:-1000}
 export EVIDENCE_DIR="$PWD/target/evidence" RUST_BACKTRACE=0
 status=0
 if [[ $seeds != page ]]; then
     rm -rf "$EVIDENCE_DIR"
     mkdir -p "$EVIDENCE_DIR"
-    printf 'command: `make evidence SEEDS=%s`\n' "$seeds" >"$EVIDENCE_DIR/command"
+    printf 'command: `make evidence SEEDS=%s LIVES=%s`\n' "$seeds" "$lives" >"$EVIDENCE_DIR/command"
 fi
 
 # counted NAME ARGUMENTS...: runs a part of the tests and keeps what it prints.
@@ -25,12 +26,13 @@ counted() {
     grep -E '^test result|worlds|visited' "$EVIDENCE_DIR/$name.log" || true
 }
 
-SIM_SEEDS=$seeds counted worlds --test sim _worlds_ -- --nocapture --test-threads=1
+# A thread for each kind; the rate is that of the thread's own CPU time.
+SIM_SEEDS=$seeds counted worlds --test sim _worlds_ -- --nocapture
 SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted points --test sim every_point_of_a_run_may -- --nocapture
 SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted pairs --test sim a_run_that_recovers -- --nocapture
 counted ablations --test sim ablations -- --nocapture --test-threads=1
-SIM_SEEDS=$seeds counted queues --test sim queues_ -- --nocapture --test-threads=1
-SIM_SEEDS=$seeds counted messages --test sim post:: -- --nocapture --test-threads=1
+SIM_SEEDS=$lives counted queues --test sim queues_ -- --nocapture --test-threads=1
+SIM_SEEDS=$lives counted messages --test sim post:: -- --nocapture --test-threads=1
 # The program as it is delivered.
 program=$PWD/target/release/contactbridge
 [[ $seeds == page ]] || cargo build --release --locked || exit 1
