@@ -12,6 +12,7 @@ use crate::state::{Batch, StateStore, Table};
 use super::Engine;
 use super::held::UNREADABLE;
 use super::memory::{Base, Intent, IntentKind, Link, Memory, dirty_local, dirty_remote, put_link};
+use super::plan::remote_unchanged;
 use super::push::{UNSENT, credit, equal_then};
 use super::run::Run;
 use super::settle::LINK_TAKEN;
@@ -136,8 +137,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let expected = self.as_sent(key, intent, &got)?;
         self.move_bases(&mut link, intent, &local, &expected, &got);
         let mut shown = got.digests.iter().enumerate();
-        if shown.all(|(field, shown)| intent.stood(field) == Some(*shown)) {
-            // Nobody has edited it since: the time is that of the push.
+        if shown.all(|(field, shown)| intent.stood(field) == Some(*shown))
+            && remote_unchanged(&link, &got)
+        {
+            // Nobody has edited it since, nor before: the time is that of the push.
             (link.stamp, link.own_stamp) = (got.stamp, true);
         }
         if is_gone {

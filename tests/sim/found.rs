@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 96] = [
+const FOUND: [(Play, u64, &str); 97] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -471,6 +471,11 @@ const FOUND: [(Play, u64, &str); 96] = [
         Play::Rare,
         149_541,
         "a contact that had stood there passed for one that was made, edited since, as the push to it landed late",
+    ),
+    (
+        Play::Rare,
+        207_511,
+        "an edit of a restored contact was overwritten, as the proof of a killed run's push had made its time agreed",
     ),
 ];
 

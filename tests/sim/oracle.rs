@@ -68,6 +68,8 @@ pub struct Log {
     pub shown: BTreeMap<Place, Vec<(u64, Option<String>)>>,
     /// Everybody that users ever made.
     pub anchors: BTreeSet<String>,
+    /// The run in which, or before which, a record died.
+    pub died_in: BTreeMap<(Side, String), u64>,
     /// What a record showed when a user deleted it, with the run and the time of that.
     pub deletions: BTreeMap<(Side, String), (u64, u64, Snapshot)>,
     /// Edits that were overwritten within the round trip between look-up and push: nothing can prevent that.
@@ -247,6 +249,7 @@ impl Log {
     }
 
     fn gone(&mut self, side: Side, anchor: &str) {
+        self.died_in.insert((side, anchor.to_owned()), self.run);
         for (field, _) in FIELDS {
             self.shown
                 .entry((side, anchor.to_owned(), field))
@@ -290,6 +293,7 @@ impl Log {
                 // Until a re-link has compared everything, what differs may be an edit.
                 || self.relinked
                 || !self.is_judged();
+            let within = within || self.has_just_died(side.other(), anchor);
             if !(edited || touched || within || written_meanwhile || in_doubt || is_meant) {
                 self.broken.push(format!("{anchor} was deleted from {side:?}, not edited on the other side, and lives again"));
             }
@@ -395,6 +399,7 @@ impl Log {
             if self.was_ever_deleted(anchor)
                 || self.rewound.contains(anchor)
                 || self.merged.contains(anchor)
+                || self.risen.contains(anchor)
             {
                 return;
             }
@@ -448,6 +453,16 @@ impl Log {
                 .any(|codec| *codec != Codec::Faithful)
         });
         self.unproved.contains(anchor) && (died == Side::Remote || rewrites)
+    }
+
+    /// A replica that lags shows somebody alive, with an edit, who has died meanwhile.
+    fn has_just_died(&self, side: Side, anchor: &str) -> bool {
+        let lags = self
+            .settings
+            .as_ref()
+            .is_some_and(|settings| settings.rare.lag > 0);
+        let died = self.died_in.get(&(side, anchor.to_owned()));
+        lags && died.is_some_and(|run| run + 1 >= self.run)
     }
 
     /// Behind a replica that lags a run may end well, and its push be proved by a later one.
