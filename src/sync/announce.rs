@@ -104,6 +104,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         Some(key)
     }
 
+    /// The row was not written after all: what an earlier run had announced of it stands.
+    pub(crate) fn stays_announced(&self, run: &Run, task: &Task, batch: &mut Batch) {
+        if let Some(remote) = &task.remote
+            && let Some(before) = run.announced.get(&remote.id)
+        {
+            put_json(batch, Table::Intent, announcement_key(&remote.id), before);
+        }
+    }
+
     /// Whether the database has recorded this pair, as it does together with what it is given of a first meeting.
     pub(crate) async fn is_recorded(&mut self, id: &RemoteId, local: &LocalKey) -> Result<bool> {
         let recorded = self.local.links_by_remote(std::slice::from_ref(id)).await?;
@@ -241,13 +250,18 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (keys, alone): (Vec<LocalKey>, Vec<RemoteId>) = run.announced_rows.drain().unzip();
         let links = memory.links_by_local(&keys).await?;
         let rows = self.local.fetch(&keys).await?;
+        let marks: Vec<Vec<u8>> = alone.iter().map(dirty_remote).collect();
+        let marks = self.store.get_many(Table::Inbox, &marks).await?;
         let alone: HashSet<RemoteId> = alone
             .into_iter()
             .zip(links.into_iter().zip(rows))
-            .filter(|(_, (link, row))| {
-                link.is_none() && row.as_ref().is_some_and(|row| !row.marked)
+            .zip(marks)
+            .filter(|((_, (link, row)), mark)| {
+                // A row that is only marked has its child rows still, and may be revived by the next run.
+                let is_left = mark.as_ref().is_some_and(|mark| *mark == run.mark());
+                link.is_none() && row.as_ref().is_some_and(|row| !row.marked || is_left)
             })
-            .map(|(id, _)| id)
+            .map(|((id, _), _)| id)
             .collect();
         let ids: Vec<RemoteId> = run.announced.drain().map(|(id, _)| id).collect();
         let entries = memory.entries(&ids).await?;

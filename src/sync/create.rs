@@ -562,7 +562,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                                 local: nothing(field),
                                 remote: shown,
                             }),
-                            // Edited since: only the contact changed. After a kill it may be one that stood there before.
+                            // Edited since, or what the service makes of it: only the contact changed. After a kill it may be one that
+                            // stood there before.
                             _ if ours && !later => Some(Base {
                                 local: sent_row,
                                 remote: sent,

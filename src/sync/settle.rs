@@ -99,11 +99,16 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         }
                         moved.push(task);
                     }
-                    RowOutcome::Moved => moved.push(task),
+                    RowOutcome::Moved => {
+                        self.stays_announced(run, &task, &mut batch);
+                        moved.push(task);
+                    }
                     RowOutcome::Refused { code, reason } if run.last_try => {
+                        self.stays_announced(run, &task, &mut batch);
                         self.refuse(run, task, code, reason, &mut batch).await?
                     }
                     RowOutcome::Refused { code, .. } => {
+                        self.stays_announced(run, &task, &mut batch);
                         task.unnamed = code == LINK_TAKEN;
                         run.refused.push(task);
                     }

@@ -479,6 +479,15 @@ impl Universe {
         } else {
             // A row that is sent anew takes over whoever stands at its address.
             self.log.echoes.remove(&id);
+            let is_unseen = before.as_ref().is_some_and(|before| {
+                before.unseen.contains("emailAddress") || before.unseen.contains("externalId")
+            });
+            if meant.is_none_or(|meant| meant != id) && is_unseen && settings.rare.lag > 0 {
+                // A create meets somebody whom no replica had shown, and who may show most of what it sent.
+                self.log
+                    .risen
+                    .insert(document.text("lastName").unwrap_or_default().to_owned());
+            }
             self.note_bridge_write(before.as_ref(), &mut person);
         }
         self.crm.people.insert(id, person);

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 97] = [
+const FOUND: [(Play, u64, &str); 98] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -476,6 +476,11 @@ const FOUND: [(Play, u64, &str); 97] = [
         Play::Rare,
         207_511,
         "an edit of a restored contact was overwritten, as the proof of a killed run's push had made its time agreed",
+    ),
+    (
+        Play::Rare,
+        226_021,
+        "child rows of a killed first load stayed when their row was marked, and made again",
     ),
 ];
 

@@ -452,7 +452,9 @@ impl Log {
                 .iter()
                 .any(|codec| *codec != Codec::Faithful)
         });
-        self.unproved.contains(anchor) && (died == Side::Remote || rewrites)
+        // Until a run has ended well that left nothing of the two, not everything was agreed.
+        let is_new = !self.synced.contains_key(anchor);
+        is_new || self.unproved.contains(anchor) && (died == Side::Remote || rewrites)
     }
 
     /// A replica that lags shows somebody alive, with an edit, who has died meanwhile.
