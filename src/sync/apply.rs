@@ -143,9 +143,8 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             };
             // As planned, or not: it may have been edited since we looked (P4).
             if let Some(view) = contact {
-                if !remote_unchanged(&link, &view)
-                    && self.age(run, view.stamp, run.known(&link)) == Age::Behind
-                {
+                // As agreed or not: a replica that lags may not show yet what came after.
+                if self.age(run, view.stamp, run.known(&link)) == Age::Behind {
                     look_again(run, &mut task);
                     self.hold_push(run, task).await?;
                     continue;

@@ -636,8 +636,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let Found::Item(item) = self.remote.look_up(&LookUp::Id(id.clone())).await? else {
                 continue;
             };
-            let RemoteItem::Record(record) = *item else {
-                continue;
+            let record = match *item {
+                RemoteItem::Record(record) => record,
+                RemoteItem::Bad(bad) => {
+                    collected.bad.push(bad);
+                    continue;
+                }
             };
             let Some(changed) = collected.pairs.get_mut(&id).filter(|_| !record.deleted) else {
                 continue;

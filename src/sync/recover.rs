@@ -324,7 +324,14 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         else {
             return Ok(());
         };
-        if self.found(run, &LookUp::Id(id.clone())).await?.is_none() {
+        let by = LookUp::Id(id.clone());
+        let mut is_gone = self.found(run, &by).await?.is_none();
+        if !is_gone {
+            // The service may still be working on it (H-21).
+            self.wait_until_settled(run).await;
+            is_gone = self.found(run, &by).await?.is_none();
+        }
+        if is_gone {
             self.end_pair(run, &link, batch);
             self.local
                 .apply(&run.fence, &[RowWrite::Unlink(link.local.clone())])

@@ -13,7 +13,7 @@ use contactbridge::model::{
 use contactbridge::remote::contactlist::{Calls, ListPage, NO_DATE};
 use contactbridge::remote::{Deleted, Found, LookUp, Pushed};
 
-use crate::oracle::{Side, field_of_path};
+use crate::oracle::{FIELDS, Side, field_of_path};
 use crate::settings::{Codec, Order, Settings};
 use crate::universe::{Shared, Universe, turn};
 
@@ -159,10 +159,10 @@ impl Universe {
                 None => self.update_insert(&late.batch),
                 Some(found) => self.carry_out(&late.batch, found),
             }
-            self.crm.late_now = false;
             if let Some(id) = late.delete {
                 self.delete_contact(id);
             }
+            self.crm.late_now = false;
         }
     }
 
@@ -587,10 +587,17 @@ impl Universe {
             return Deleted::Unknown;
         };
         let anchor = person.values["lastName"].clone();
-        let unseen: Vec<(&'static str, String)> = person
+        // A request that is carried out late takes along what was edited since it was sent, whoever has seen that.
+        let late = FIELDS
+            .iter()
+            .map(|(_, path)| *path)
+            .filter(|_| self.crm.late_now);
+        let unseen: BTreeMap<&'static str, String> = person
             .unseen
             .iter()
-            .map(|path| (*path, person.get(path)))
+            .copied()
+            .chain(late)
+            .map(|path| (path, person.get(path)))
             .collect();
         let as_it_was = person.clone();
         (person.deleted, person.stamp) = (true, stamp);

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 98] = [
+const FOUND: [(Play, u64, &str); 100] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -481,6 +481,16 @@ const FOUND: [(Play, u64, &str); 98] = [
         Play::Rare,
         226_021,
         "child rows of a killed first load stayed when their row was marked, and made again",
+    ),
+    (
+        Play::Rare,
+        251_324,
+        "a contact that could not be read was held no more, as it was looked at for a field that was never agreed",
+    ),
+    (
+        Play::Rare,
+        270_878,
+        "a contact was deleted on the word of a replica, although a newer state of it had been seen",
     ),
 ];
 

@@ -96,6 +96,8 @@ pub struct Log {
     pub synced: BTreeMap<String, u64>,
     /// When the last run that ended well began.
     pub ended_well: u64,
+    /// People whose contact was written to by a run that did not end well, and which run that was.
+    pub torn: BTreeMap<String, u64>,
     /// When the bridge wrote to a person's contact last.
     pub pushed: BTreeMap<String, u64>,
     /// The run whose list showed a person's contact alive last.
@@ -305,6 +307,7 @@ impl Log {
             .insert((side, anchor.to_owned()), self.run);
         if side == Side::Remote {
             self.pushed.insert(anchor.to_owned(), self.clock);
+            self.torn.insert(anchor.to_owned(), self.run);
         }
         let place = (side, anchor.to_owned(), *field);
         if let Some((at, old)) = self.heads.get(&place).cloned()
@@ -517,6 +520,22 @@ impl Log {
                 .was_shown(side.other(), anchor, field, value, 0)
                 .is_some()
             || value.is_empty() && self.is_as_before_they_agreed(side, anchor, field)
+            || self.torn.contains_key(anchor)
+                && self.is_as_in_the_beginning(side, anchor, field, value)
+    }
+
+    /// Whether a side shows again what it showed first: where no run has proved what was sent meanwhile, nobody has edited it.
+    fn is_as_in_the_beginning(
+        &self,
+        side: Side,
+        anchor: &str,
+        field: &'static str,
+        value: &str,
+    ) -> bool {
+        self.shown
+            .get(&(side, anchor.to_owned(), field))
+            .and_then(|line| line.first()?.1.as_deref())
+            .is_some_and(|first| self.alike(field, first, value))
     }
 
     /// Whether a side that was empty from the beginning has never shown anything that the other one had: what a push of their first
@@ -654,6 +673,8 @@ impl Universe {
                 .map(|(_, row)| shown(&row.cells[column])),
         );
         self.log.ended_well = began;
+        let run = self.log.run;
+        self.log.torn.retain(|_, pushed| *pushed != run);
         self.log.rewinding = false;
         let settled = self
             .log
