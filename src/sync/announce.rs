@@ -154,7 +154,15 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     self.recover_row_alone(run, id, intent, &mut batch).await?;
                     continue;
                 };
-                let Some(row) = rows.next().flatten().filter(|row| !row.marked) else {
+                let row = rows.next().flatten();
+                if row.as_ref().is_some_and(|row| row.marked) && intent.mapping == run.facts.mapping
+                {
+                    // Also of a row that is only marked: its child rows are there.
+                    let mut link = self.migrate(run, link.clone());
+                    claim_parts(&mut link, intent);
+                    put_link(&mut batch, &link);
+                }
+                let Some(row) = row.filter(|row| !row.marked) else {
                     // The link still names a row that had gone: the announced one was made in its place, and is found later.
                     run.announced.insert(id.clone(), intent.clone());
                     continue;
@@ -250,18 +258,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
         let (keys, alone): (Vec<LocalKey>, Vec<RemoteId>) = run.announced_rows.drain().unzip();
         let links = memory.links_by_local(&keys).await?;
         let rows = self.local.fetch(&keys).await?;
-        let marks: Vec<Vec<u8>> = alone.iter().map(dirty_remote).collect();
-        let marks = self.store.get_many(Table::Inbox, &marks).await?;
+        // A row that is only marked has its child rows still, and may be revived.
         let alone: HashSet<RemoteId> = alone
             .into_iter()
             .zip(links.into_iter().zip(rows))
-            .zip(marks)
-            .filter(|((_, (link, row)), mark)| {
-                // A row that is only marked has its child rows still, and may be revived by the next run.
-                let is_left = mark.as_ref().is_some_and(|mark| *mark == run.mark());
-                link.is_none() && row.as_ref().is_some_and(|row| !row.marked || is_left)
-            })
-            .map(|((id, _), _)| id)
+            .filter(|(_, (link, row))| link.is_none() && row.is_some())
+            .map(|(id, _)| id)
             .collect();
         let ids: Vec<RemoteId> = run.announced.drain().map(|(id, _)| id).collect();
         let entries = memory.entries(&ids).await?;

@@ -441,6 +441,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             None => vec![Default::default(); self.mapping.children.len()],
         };
         self.recall_parts_of_row(run, &mut link);
+        // Another value than was sent, and nobody knows whose: a side that is emptied from now on was emptied by somebody.
+        link.met = (0..run.fields.len()).any(|field| {
+            intent.sent[field].is_some()
+                && link.bases[field].is_none()
+                && got.value(field).is_some()
+        });
         (link.stamp, link.own_stamp) = (got.stamp, true);
         let merged = merge(
             &run.fields,

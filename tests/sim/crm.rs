@@ -323,7 +323,7 @@ impl Universe {
         let server_time = Some(Stamp(self.crm_now() + ahead));
         // Before it sends new contacts the bridge asks for what changed, and looks at the keys alone; afterwards, at what it sent.
         let is_probe = (self.settings.rare.lag > 0 || self.settings.rare.lies > 0)
-            && since.is_some_and(|since| self.crm_now() - since.0 < chrono::Duration::seconds(60));
+            && since.is_some_and(|since| self.crm_now() - since.0 < chrono::Duration::seconds(300));
         if !is_probe {
             self.crm.just_written.clear();
         }

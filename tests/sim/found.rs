@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 100] = [
+const FOUND: [(Play, u64, &str); 102] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -491,6 +491,16 @@ const FOUND: [(Play, u64, &str); 100] = [
         Play::Rare,
         270_878,
         "a contact was deleted on the word of a replica, although a newer state of it had been seen",
+    ),
+    (
+        Play::Rare,
+        276_293,
+        "child rows of a killed first load stayed when their row was marked before the next run, and a backup brought its contact back",
+    ),
+    (
+        Play::Rare,
+        289_630,
+        "a field was emptied after its first meeting had come to nothing, and was filled again",
     ),
 ];
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contactbridge::local::LinkRow;
 use contactbridge::model::{Cell, DeletePolicy, LocalKey, RemoteItem};
 use contactbridge::remote::contactlist::ListPage;
 use contactbridge::state::Table;
@@ -460,14 +461,15 @@ impl Log {
         is_new || self.unproved.contains(anchor) && (died == Side::Remote || rewrites)
     }
 
-    /// A replica that lags shows somebody alive, with an edit, who has died meanwhile.
+    /// A replica that lags, or a page before the last one, shows somebody alive, with an edit, who has died meanwhile.
     fn has_just_died(&self, side: Side, anchor: &str) -> bool {
         let lags = self
             .settings
             .as_ref()
             .is_some_and(|settings| settings.rare.lag > 0);
+        let was_listed = self.listed.get(anchor) == Some(&self.run);
         let died = self.died_in.get(&(side, anchor.to_owned()));
-        lags && died.is_some_and(|run| run + 1 >= self.run)
+        died.is_some_and(|run| (lags && run + 1 >= self.run) || (was_listed && *run == self.run))
     }
 
     /// Behind a replica that lags a run may end well, and its push be proved by a later one.
@@ -794,7 +796,12 @@ impl Universe {
                     held.extend(fields.iter().cloned());
                 }
             }
-            if is_held && self.log.merged.contains(&anchor) {
+            // After a merge a row may stand for a contact of another name, of which something waits.
+            let of_row =
+                |link: &LinkRow| local.contains(&link.key).then(|| link.remote_id.clone())?;
+            let mut others = self.database.links.values().filter_map(of_row);
+            let mut is_held_by_another = || others.any(|id| waiting.remote.contains_key(&id.0));
+            if self.log.merged.contains(&anchor) && (is_held || is_held_by_another()) {
                 continue;
             }
             // One contact may stand in the place of two, and each of two rows have its own.
