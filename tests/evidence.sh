@@ -33,6 +33,14 @@ SIM_CRASH_SEEDS=${CRASH_SEEDS:-20} counted pairs --test sim a_run_that_recovers 
 counted ablations --test sim ablations -- --nocapture --test-threads=1
 SIM_SEEDS=$lives counted queues --test sim queues_ -- --nocapture --test-threads=1
 SIM_SEEDS=$lives counted messages --test sim post:: -- --nocapture --test-threads=1
+# Database servers for the kills, where they are installed; the page says what was skipped for want of one.
+if [[ $seeds != page ]]; then
+    . tests/servers/servers.sh
+    trap servers_stop EXIT
+    for server in postgres mariadb; do
+        servers_start "$server" || printf 'without %s: %s\n' "$server" "$servers_reason"
+    done
+fi
 # The program as it is delivered.
 program=$PWD/target/release/contactbridge
 [[ $seeds == page ]] || cargo build --release --locked || exit 1

@@ -56,14 +56,21 @@ fn check_field(pair: &Pair, field: &Field, flow: Flow, seen: bool) {
     let contact_changed = field.base.is_none_or(|base| Some(base.remote) != contact);
     let both_ways = field.rule.direction == Direction::Both;
     let rewound = pair.circumstances.rewound;
+    // F15: the contact shows a change that may be none.
+    let in_doubt = pair.circumstances.doubtful
+        && both_ways
+        && rewound.is_none()
+        && field.base.is_some()
+        && contact_changed
+        && Some(row) != contact;
     match flow {
         Flow::Agree => assert_eq!(Some(row), contact, "F2 {}", told()),
         // A side that nobody knows is not written over, and equal sides are not written at all.
         Flow::ToLocal => assert!(shows && Some(row) != contact, "{}", told()),
         Flow::ToRemote => assert!(contact.is_some() && Some(row) != contact, "{}", told()),
-        Flow::Settled(_) | Flow::Review => {
+        Flow::Settled(_) | Flow::Review | Flow::Doubt => {
             assert!(both_ways && shows && Some(row) != contact, "{}", told());
-            assert!(row_changed && contact_changed, "{}", told());
+            assert!(contact_changed && (row_changed || in_doubt), "{}", told());
         }
         Flow::Drift => assert!(
             field.rule.direction == Direction::Pull && !shows,
@@ -94,12 +101,15 @@ fn check_field(pair: &Pair, field: &Field, flow: Flow, seen: bool) {
             Side::Remote => Flow::ToLocal,
         };
         assert!(
-            flow != out && !matches!(flow, Flow::Settled(_) | Flow::Review),
+            flow != out && !matches!(flow, Flow::Settled(_) | Flow::Review | Flow::Doubt),
             "F12 {}",
             told()
         );
     }
-    if matches!(flow, Flow::Settled(_) | Flow::Review) {
+    if in_doubt {
+        let answered = pair.circumstances.take.map_or(Flow::Doubt, Flow::Settled);
+        assert_eq!(flow, answered, "F15 {}", told());
+    } else if matches!(flow, Flow::Settled(_) | Flow::Review | Flow::Doubt) {
         let newest = match pair.circumstances.newer {
             Newer::Known(side) => Some(side),
             Newer::Unknown => None,
@@ -137,7 +147,7 @@ fn settles(pair: &Pair, merged: &Merged) {
             }
             Flow::Agree if !shows => {}
             Flow::Agree => {}
-            Flow::Keep | Flow::Review | Flow::Unreadable(_) | Flow::Drift => continue,
+            Flow::Keep | Flow::Review | Flow::Doubt | Flow::Unreadable(_) | Flow::Drift => continue,
         }
         let local = row.digests[at];
         let remote = match flow {
@@ -157,7 +167,7 @@ fn settles(pair: &Pair, merged: &Merged) {
     for (at, (first, second)) in merged.flows.iter().zip(&again.flows).enumerate() {
         let done = !matches!(
             first,
-            Flow::Keep | Flow::Review | Flow::Unreadable(_) | Flow::Drift
+            Flow::Keep | Flow::Review | Flow::Doubt | Flow::Unreadable(_) | Flow::Drift
         );
         assert!(
             !done || *second == Flow::Keep,

@@ -137,6 +137,7 @@ impl<'a> Arbitrary<'a> for Pair {
                 newer,
                 full: u.arbitrary()?,
                 rewound: side(u)?,
+                doubtful: u.arbitrary()?,
                 take: side(u)?,
                 waiting: u.arbitrary()?,
             },
@@ -251,7 +252,7 @@ pub fn check(pair: &Pair) {
     let step = pair.step();
     let (pulls, pushes) = (pair.direction.pulls(), pair.direction.pushes());
     let (take, gone) = (pair.circumstances.take, pair.remote == Presence::Gone);
-    let rewound = pair.circumstances.rewound;
+    let (rewound, doubtful) = (pair.circumstances.rewound, pair.circumstances.doubtful);
     // Which sides a step may follow on, and what it needs of them.
     let fits = match &step {
         Step::Nothing => true,
@@ -263,7 +264,7 @@ pub fn check(pair: &Pair) {
         Step::HoldDelete(Side::Remote) | Step::IgnoreDelete(Side::Remote) => {
             pair.row_is_there && gone
         }
-        Step::HoldDelete(Side::Local) | Step::IgnoreDelete(Side::Local) => {
+        Step::HoldDelete(Side::Local) | Step::IgnoreDelete(Side::Local) | Step::DoubtDelete => {
             !pair.row_is_there && !gone
         }
         Step::Bury => !pair.row_is_there && gone,
@@ -279,6 +280,7 @@ pub fn check(pair: &Pair) {
         Step::DeleteRemote | Step::RestoreRemote => pushes,
         Step::HoldDelete(Side::Remote) | Step::IgnoreDelete(Side::Remote) => pulls,
         Step::HoldDelete(Side::Local) | Step::IgnoreDelete(Side::Local) => pushes,
+        Step::DoubtDelete => pulls && pushes,
         Step::Nothing | Step::Settle(_) | Step::Bury => true,
     };
     assert!(allowed, "against the direction: {step:?} {pair:?}");
@@ -290,10 +292,19 @@ pub fn check(pair: &Pair) {
         }
         Step::DeleteRemote => {
             let seen = pair.remote == Presence::Seen;
-            let lost = seen && pair.contact_edited();
+            // F12: what an accepted backup brought back is none; F15: what may be one is a person's, who has seen it.
+            let counts = rewound != Some(Side::Remote) && !(doubtful && take == Some(Side::Local));
+            let lost = seen && counts && pair.contact_edited();
             assert!(!lost, "P4 {pair:?}");
             assert!(!(rewound == Some(Side::Local) && pulls), "P9 {pair:?}");
         }
+        Step::RestoreLocal if doubtful && pushes => {
+            assert!(take.is_some() || rewound == Some(Side::Local), "P4 {pair:?}");
+        }
+        Step::DoubtDelete => assert!(
+            doubtful && take.is_none() && pair.deletes != DeletePolicy::Ignore,
+            "P4 {pair:?}"
+        ),
         _ => {}
     }
     // P7: only `apply`, or a person, deletes.
