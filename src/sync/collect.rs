@@ -168,6 +168,12 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     run.began_with_links = true;
                     self.flush_load(run).await?;
                     collected.new_remote.clear();
+                    for (id, changed) in &collected.pairs {
+                        // A replica that lags may show them older the next time.
+                        if let RemoteState::Seen(view) = &changed.remote {
+                            run.saw(id, view.stamp);
+                        }
+                    }
                     if !run.first_load {
                         collected.pairs.retain(|_, changed| changed.local.is_some());
                         for changed in collected.pairs.values_mut() {

@@ -254,6 +254,10 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             .await?
             .pop()
             .flatten();
+        if linked.as_ref().is_some_and(|link| link.remote == got.id) {
+            // The two have met without it, while the contact could not be read: what was agreed since stands.
+            return Ok(true);
+        }
         let row = self
             .local
             .fetch(std::slice::from_ref(&intent.local))
@@ -279,6 +283,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             None => vec![Default::default(); self.mapping.children.len()],
         };
         (link.stamp, link.own_stamp) = (got.stamp, true);
+        if run.facts.rewound && !remote_unchanged(&link, &got) {
+            // Whoever edited it since made it newer than the push: of its time it would count as restored with the backup.
+            let ahead = self.remote.clock_difference().unwrap_or_default();
+            link.stamp = Some(self.remote.stamp(intent.at + ahead)).min(got.stamp);
+        }
         if let Some(old) = linked.filter(|old| old.remote != link.remote) {
             self.retire(run, &old, batch);
         } else if Memory::new(self.store)

@@ -712,6 +712,10 @@ impl Calls for SimCalls {
                 server_time: Some(Stamp(universe.crm_now())),
             });
         }
+        if record_start == 0 {
+            // A scan that begins anew drops what it had read.
+            universe.forget_what_no_run_has_taken();
+        }
         let present = universe.fall_behind();
         if present.is_none() {
             universe

@@ -3,7 +3,7 @@
 
 use crate::life::{Play, play};
 
-const FOUND: [(Play, u64, &str); 102] = [
+const FOUND: [(Play, u64, &str); 104] = [
     (Play::Calm, 7, "child rows of a part that was emptied"),
     (
         Play::Calm,
@@ -501,6 +501,16 @@ const FOUND: [(Play, u64, &str); 102] = [
         Play::Rare,
         289_630,
         "a field was emptied after its first meeting had come to nothing, and was filled again",
+    ),
+    (
+        Play::Rare,
+        401_031,
+        "an edit of a contact that a killed run had made counted as restored with the backup that was accepted",
+    ),
+    (
+        Play::Rare,
+        407_126,
+        "an old announcement of a contact that could not be read undid what was agreed since, and brought its row back",
     ),
 ];
 

@@ -97,8 +97,8 @@ pub struct Log {
     pub synced: BTreeMap<String, u64>,
     /// When the last run that ended well began.
     pub ended_well: u64,
-    /// People whose contact was written to by a run that did not end well, and which run that was.
-    pub torn: BTreeMap<String, u64>,
+    /// People whose contact was written to by a run that did not end well, or left them to the next: that run, and when the first did.
+    pub torn: BTreeMap<String, (u64, u64)>,
     /// When the bridge wrote to a person's contact last.
     pub pushed: BTreeMap<String, u64>,
     /// The run whose list showed a person's contact alive last.
@@ -308,7 +308,10 @@ impl Log {
             .insert((side, anchor.to_owned()), self.run);
         if side == Side::Remote {
             self.pushed.insert(anchor.to_owned(), self.clock);
-            self.torn.insert(anchor.to_owned(), self.run);
+            self.torn
+                .entry(anchor.to_owned())
+                .and_modify(|(run, _)| *run = self.run)
+                .or_insert((self.run, self.clock));
         }
         let place = (side, anchor.to_owned(), *field);
         if let Some((at, old)) = self.heads.get(&place).cloned()
@@ -522,22 +525,27 @@ impl Log {
                 .was_shown(side.other(), anchor, field, value, 0)
                 .is_some()
             || value.is_empty() && self.is_as_before_they_agreed(side, anchor, field)
-            || self.torn.contains_key(anchor)
-                && self.is_as_in_the_beginning(side, anchor, field, value)
+            || self
+                .torn
+                .get(anchor)
+                .is_some_and(|(_, at)| self.is_as_it_was(side, anchor, field, value, *at))
     }
 
-    /// Whether a side shows again what it showed first: where no run has proved what was sent meanwhile, nobody has edited it.
-    fn is_as_in_the_beginning(
+    /// Whether a side shows again what it showed before that time: where no run has proved what was sent then, nobody has edited it.
+    fn is_as_it_was(
         &self,
         side: Side,
         anchor: &str,
         field: &'static str,
         value: &str,
+        before: u64,
     ) -> bool {
-        self.shown
-            .get(&(side, anchor.to_owned(), field))
-            .and_then(|line| line.first()?.1.as_deref())
-            .is_some_and(|first| self.alike(field, first, value))
+        let line = self.shown.get(&(side, anchor.to_owned(), field));
+        let mut earlier = line.into_iter().flatten().filter(|(at, _)| *at < before);
+        earlier
+            .next_back()
+            .and_then(|(_, text)| text.as_deref())
+            .is_some_and(|was| self.alike(field, was, value))
     }
 
     /// Whether a side that was empty from the beginning has never shown anything that the other one had: what a push of their first
@@ -676,7 +684,9 @@ impl Universe {
         );
         self.log.ended_well = began;
         let run = self.log.run;
-        self.log.torn.retain(|_, pushed| *pushed != run);
+        self.log
+            .torn
+            .retain(|anchor, (pushed, _)| *pushed != run || waits.contains(anchor));
         self.log.rewinding = false;
         let settled = self
             .log
