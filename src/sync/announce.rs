@@ -154,18 +154,19 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     self.recover_row_alone(run, id, intent, &mut batch).await?;
                     continue;
                 };
-                let row = rows.next().flatten();
-                if row.as_ref().is_some_and(|row| row.marked) && intent.mapping == run.facts.mapping
-                {
-                    // Also of a row that is only marked: its child rows are there.
-                    let mut link = self.migrate(run, link.clone());
-                    claim_parts(&mut link, intent);
-                    put_link(&mut batch, &link);
-                }
-                let Some(row) = row.filter(|row| !row.marked) else {
-                    // The link still names a row that had gone: the announced one was made in its place, and is found later.
-                    run.announced.insert(id.clone(), intent.clone());
-                    continue;
+                let row = match rows.next().flatten() {
+                    Some(row) if !row.marked => row,
+                    gone => {
+                        if gone.is_some() && intent.mapping == run.facts.mapping {
+                            // It is only marked: its child rows are there.
+                            let mut link = self.migrate(run, link);
+                            claim_parts(&mut link, intent);
+                            put_link(&mut batch, &link);
+                        }
+                        // The link still names a row that had gone: the announced one was made in its place, and is found later.
+                        run.announced.insert(id.clone(), intent.clone());
+                        continue;
+                    }
                 };
                 batch.remove(Table::Intent, announcement_key(id));
                 if intent.mapping == run.facts.mapping {

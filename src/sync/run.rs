@@ -108,6 +108,11 @@ impl Task {
         self.replaces.as_ref().or(self.link.as_ref())
     }
 
+    /// The contact, where its External ID may be recorded with the pair.
+    pub fn named(&self) -> Option<&RemoteView> {
+        self.remote.as_ref().filter(|_| !self.unnamed)
+    }
+
     /// A task for a newcomer.
     pub fn newcomer(remote: Option<RemoteView>, local: Option<LocalView>, action: Action) -> Self {
         let (from_remote, from_local) = (remote.is_some(), local.is_some());

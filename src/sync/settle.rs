@@ -85,6 +85,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
             let outcomes = self.local.apply(&run.fence, &writes).await?;
             self.world.checkpoint("L.after").await?;
             for ((mut task, write), outcome) in waiting.into_iter().zip(&writes).zip(outcomes) {
+                if matches!(outcome, RowOutcome::Moved | RowOutcome::Refused { .. }) {
+                    self.stays_announced(run, &task, &mut batch);
+                }
                 match outcome {
                     RowOutcome::Written(row) => {
                         run.wrote = true;
@@ -99,16 +102,11 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         }
                         moved.push(task);
                     }
-                    RowOutcome::Moved => {
-                        self.stays_announced(run, &task, &mut batch);
-                        moved.push(task);
-                    }
+                    RowOutcome::Moved => moved.push(task),
                     RowOutcome::Refused { code, reason } if run.last_try => {
-                        self.stays_announced(run, &task, &mut batch);
                         self.refuse(run, task, code, reason, &mut batch).await?
                     }
                     RowOutcome::Refused { code, .. } => {
-                        self.stays_announced(run, &task, &mut batch);
                         task.unnamed = code == LINK_TAKEN;
                         run.refused.push(task);
                     }
@@ -154,10 +152,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     }
                     _ => Vec::new(),
                 };
-                let named = task.remote.as_ref().filter(|_| !task.unnamed);
                 let link_row = task
                     .fresh
-                    .then(|| self.link_row(run, local.key.clone(), link, named));
+                    .then(|| self.link_row(run, local.key.clone(), link, task.named()));
                 let (key, expect) = (local.key.clone(), local.row);
                 let cells = match &task.remote {
                     Some(remote) => self.cells(&fields, remote, &mut task.holds),
@@ -201,8 +198,7 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                         .filter(|&field| run.fields[field].pulls())
                         .collect();
                     let children = self.child_sets(link, remote);
-                    let named = (!task.unnamed).then_some(remote);
-                    let link_row = Some(self.link_row(run, row.key.clone(), link, named));
+                    let link_row = Some(self.link_row(run, row.key.clone(), link, task.named()));
                     let cells = self.cells(&fields, remote, &mut task.holds);
                     return Ok(Some(RowWrite::Update {
                         key: row.key,
@@ -222,9 +218,9 @@ impl<R: Remote, L: Local, S: StateStore, W: World> Engine<'_, R, L, S, W> {
                     cells,
                     children: self.child_sets(&bare, remote),
                     remote_id: remote.id.clone(),
-                    external_id: (!task.unnamed)
-                        .then(|| self.external_text(run, remote))
-                        .flatten(),
+                    external_id: task
+                        .named()
+                        .and_then(|remote| self.external_text(run, remote)),
                 }))
             }
             Action::DeleteLocal => Ok(task.local.as_ref().map(|local| RowWrite::Delete {
